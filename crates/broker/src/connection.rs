@@ -1,0 +1,186 @@
+//! One connection: opening it, declaring on it, and knowing when it is lost.
+
+use crate::limit::limited;
+use crate::properties::short;
+use crate::{Address, BrokerError, Consumer, OPERATION_LIMIT, Publisher};
+use futures_util::StreamExt;
+use lapin::options::{
+    ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{ConnectionProperties, ConnectionStatus, Event};
+use ncs_protocol::Topology;
+use ncs_protocol::topology::{Argument, ExchangeKind};
+use std::pin::pin;
+
+/// An open connection. Publish and consume on two: while RabbitMQ blocks a publisher, nothing is
+/// written on its connection, acks included.
+pub struct Connection {
+    connection: lapin::Connection,
+}
+
+/// What is known about an existing queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueState {
+    /// Messages ready for delivery.
+    pub messages: u32,
+    /// Consumers on all connections.
+    pub consumers: u32,
+}
+
+impl Connection {
+    /// Connects and logs in. `name` is what RabbitMQ's own UI shows.
+    pub async fn open(address: &Address, name: &str) -> Result<Self, BrokerError> {
+        let properties = ConnectionProperties::default().with_connection_name(name.into());
+        let opening = lapin::Connection::connect_uri(address.uri(), properties);
+        match tokio::time::timeout(OPERATION_LIMIT, opening).await {
+            Ok(Ok(connection)) => Ok(Self { connection }),
+            Ok(Err(error)) => Err(BrokerError::from_handshake(address, &error)),
+            Err(_elapsed) => Err(BrokerError::Unreachable {
+                address: address.clone(),
+                reason: format!("no answer within {} s", OPERATION_LIMIT.as_secs()),
+            }),
+        }
+    }
+
+    /// Creates what does not exist yet; what exists with other arguments is an error.
+    pub async fn declare(&self, topology: &Topology) -> Result<(), BrokerError> {
+        let channel = limited("opening a channel", self.connection.create_channel()).await?;
+        for exchange in &topology.exchanges {
+            let kind = match exchange.kind {
+                ExchangeKind::Direct => lapin::ExchangeKind::Direct,
+                ExchangeKind::Fanout => lapin::ExchangeKind::Fanout,
+            };
+            let options = ExchangeDeclareOptions {
+                durable: true,
+                ..Default::default()
+            };
+            let name = exchange.name.into();
+            let declaring = channel.exchange_declare(name, kind, options, FieldTable::default());
+            limited("declaring an exchange", declaring).await?;
+        }
+        for queue in &topology.queues {
+            let mut arguments = FieldTable::default();
+            for (name, value) in &queue.arguments {
+                let value = match value {
+                    Argument::Text(text) => AMQPValue::LongString((*text).into()),
+                    Argument::Integer(value) => AMQPValue::LongLongInt(*value),
+                };
+                arguments.insert((*name).into(), value);
+            }
+            let options = QueueDeclareOptions {
+                durable: true,
+                ..Default::default()
+            };
+            let name = short("queue's name", &queue.name)?;
+            limited(
+                "declaring a queue",
+                channel.queue_declare(name, options, arguments),
+            )
+            .await?;
+        }
+        for binding in &topology.bindings {
+            let binding = channel.queue_bind(
+                short("queue's name", &binding.queue)?,
+                binding.exchange.into(),
+                short("routing key", &binding.routing_key)?,
+                QueueBindOptions::default(),
+                FieldTable::default(),
+            );
+            limited("binding a queue", binding).await?;
+        }
+        close(&channel).await;
+        Ok(())
+    }
+
+    /// Looks at an existing queue; [`BrokerError::NotFound`] where there is none.
+    pub async fn queue_state(&self, queue: &str) -> Result<QueueState, BrokerError> {
+        let channel = limited("opening a channel", self.connection.create_channel()).await?;
+        let options = QueueDeclareOptions {
+            passive: true,
+            ..Default::default()
+        };
+        let name = short("queue's name", queue)?;
+        let looking = channel.queue_declare(name, options, FieldTable::default());
+        let state = limited("looking at a queue", looking).await?;
+        close(&channel).await;
+        Ok(QueueState {
+            messages: state.message_count(),
+            consumers: state.consumer_count(),
+        })
+    }
+
+    /// Deletes a queue with all that is in it; one that is not there is no error.
+    pub async fn delete_queue(&self, queue: &str) -> Result<(), BrokerError> {
+        let channel = limited("opening a channel", self.connection.create_channel()).await?;
+        let name = short("queue's name", queue)?;
+        let deleting = channel.queue_delete(name, lapin::options::QueueDeleteOptions::default());
+        limited("deleting a queue", deleting).await?;
+        close(&channel).await;
+        Ok(())
+    }
+
+    /// Opens a channel that publishes with confirms.
+    pub async fn publisher(&self) -> Result<Publisher, BrokerError> {
+        let channel = limited("opening a channel", self.connection.create_channel()).await?;
+        limited(
+            "asking for confirms",
+            channel.confirm_select(ConfirmSelectOptions::default()),
+        )
+        .await?;
+        Ok(Publisher::new(channel, self.status()))
+    }
+
+    /// Opens a channel that consumes `queue` with at most `prefetch` messages in hand.
+    pub async fn consumer(&self, queue: &str, prefetch: u16) -> Result<Consumer, BrokerError> {
+        let channel = limited("opening a channel", self.connection.create_channel()).await?;
+        Consumer::start(channel, queue, prefetch).await
+    }
+
+    /// Completes when the connection is lost, and logs when the broker blocks and unblocks it.
+    ///
+    /// May be dropped at any time; call it again to go on watching.
+    pub async fn lost(&self) -> BrokerError {
+        let lost = |reason| BrokerError::Lost {
+            doing: "waiting for work",
+            reason,
+        };
+        let mut events = pin!(self.connection.events_listener());
+        // An error that came before we listened is not told again.
+        if !self.connection.status().connected() {
+            return lost("it is closed".to_owned());
+        }
+        loop {
+            match events.next().await {
+                Some(Event::ConnectionBlocked(reason)) => {
+                    tracing::warn!(reason, "the broker blocks publishers; waiting");
+                }
+                Some(Event::ConnectionUnblocked) => {
+                    tracing::info!("the broker lets publishers go on");
+                }
+                Some(Event::Error(error)) => return lost(error.to_string()),
+                Some(_) => {}
+                None => return lost("it was closed".to_owned()),
+            }
+        }
+    }
+
+    /// Says goodbye. An error is of no use to anybody: the connection is gone either way.
+    pub async fn close(self) {
+        let goodbye = self.connection.close(200, ShortString::from("goodbye"));
+        if let Err(error) = limited("closing the connection", goodbye).await {
+            tracing::debug!(%error, "closing the connection");
+        }
+    }
+
+    fn status(&self) -> ConnectionStatus {
+        self.connection.status().clone()
+    }
+}
+
+async fn close(channel: &lapin::Channel) {
+    let closing = channel.close(200, ShortString::from("done"));
+    if let Err(error) = limited("closing a channel", closing).await {
+        tracing::debug!(%error, "closing a channel");
+    }
+}

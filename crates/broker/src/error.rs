@@ -1,0 +1,118 @@
+//! What can go wrong with the broker, sorted by what the program does about it.
+
+use crate::{Address, OPERATION_LIMIT};
+use lapin::ErrorKind;
+use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
+
+/// An operation on the broker failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum BrokerError {
+    /// The address is not an AMQP URL.
+    #[error(
+        "'{given}' is not a broker's address: {reason}; expected amqp://user:password@host:5672/vhost"
+    )]
+    InvalidAddress {
+        /// What was given, without a password.
+        given: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Nothing answers there.
+    #[error("no broker answers at {address}: {reason}; check the address and that RabbitMQ runs")]
+    Unreachable {
+        /// Where.
+        address: Address,
+        /// What the system says.
+        reason: String,
+    },
+    /// The broker answers and declines: credentials, virtual host, or it is no AMQP broker.
+    #[error("the broker at {address} declines the connection: {reason}")]
+    Declined {
+        /// Where.
+        address: Address,
+        /// What the broker says.
+        reason: String,
+    },
+    /// The queue or exchange does not exist.
+    #[error("{0}")]
+    NotFound(String),
+    /// The queue or exchange exists with other arguments, or may not be used.
+    #[error("the broker refuses {doing}: {reason}")]
+    Refused {
+        /// What was tried.
+        doing: &'static str,
+        /// What the broker says.
+        reason: String,
+    },
+    /// The message cannot be sent as it is.
+    #[error("the message cannot be sent: {0}")]
+    InvalidMessage(String),
+    /// The connection broke, or the broker closed it.
+    #[error("the connection to the broker was lost while {doing}: {reason}")]
+    Lost {
+        /// What was going on.
+        doing: &'static str,
+        /// What is known about it.
+        reason: String,
+    },
+    /// The broker did not answer within [`OPERATION_LIMIT`].
+    #[error("the broker did not answer within {} s while {doing}", OPERATION_LIMIT.as_secs())]
+    TimedOut {
+        /// What was going on.
+        doing: &'static str,
+    },
+}
+
+impl BrokerError {
+    /// Connecting anew may help; everything else needs a person.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::Lost { .. } | Self::TimedOut { .. }
+        )
+    }
+
+    /// Sorts an error of an open connection.
+    pub(crate) fn from_lapin(doing: &'static str, error: &lapin::Error) -> Self {
+        let ErrorKind::ProtocolError(amqp) = error.kind() else {
+            return Self::Lost {
+                doing,
+                reason: error.to_string(),
+            };
+        };
+        let reason = amqp.get_message().to_string();
+        match amqp.kind() {
+            AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) => Self::NotFound(reason),
+            AMQPErrorKind::Soft(
+                AMQPSoftError::PRECONDITIONFAILED | AMQPSoftError::ACCESSREFUSED,
+            ) => Self::Refused { doing, reason },
+            _ => Self::Lost { doing, reason },
+        }
+    }
+
+    /// Sorts an error of the handshake.
+    pub(crate) fn from_handshake(address: &Address, error: &lapin::Error) -> Self {
+        let address = address.clone();
+        match error.kind() {
+            ErrorKind::ProtocolError(amqp) => {
+                let reason = amqp.get_message().to_string();
+                match amqp.kind() {
+                    // The broker is shutting down, or out of resources for now.
+                    AMQPErrorKind::Hard(
+                        AMQPHardError::CONNECTIONFORCED | AMQPHardError::INTERNALERROR,
+                    ) => Self::Unreachable { address, reason },
+                    _ => Self::Declined { address, reason },
+                }
+            }
+            ErrorKind::InvalidProtocolVersion(_) | ErrorKind::ParsingError(_) => Self::Declined {
+                address,
+                reason: "it does not speak AMQP 0-9-1; check the port".to_owned(),
+            },
+            _ => Self::Unreachable {
+                address,
+                reason: error.to_string(),
+            },
+        }
+    }
+}

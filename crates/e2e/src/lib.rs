@@ -1,0 +1,33 @@
+//! The fleet as child processes: a private RabbitMQ, workers and producers, started, watched and
+//! ended from outside. The end-to-end tests and `cargo xtask` are built on it.
+//!
+//! Read in this order:
+//!
+//! - [`paths`]: where everything is that `cargo xtask setup` has made, and the built binaries;
+//! - [`process`]: one child process, and the leash that ends it when we are killed;
+//! - [`rabbitmq`]: a broker of our own, which can be killed and started again with its data;
+//! - [`worker`] and [`producer`]: the two programs;
+//! - [`http`], [`ports`], [`poll`]: asking `/readyz`, choosing a port, waiting without sleeping.
+//!
+//! It knows no AMQP client and no OpenVINO: it sees the programs as a user does.
+
+pub mod http;
+pub mod paths;
+pub mod poll;
+pub mod ports;
+
+#[cfg(unix)]
+mod leash;
+#[cfg(unix)]
+pub mod process;
+#[cfg(unix)]
+pub mod producer;
+#[cfg(unix)]
+pub mod rabbitmq;
+#[cfg(unix)]
+mod run_dir;
+#[cfg(unix)]
+pub mod worker;
+
+pub use poll::poll_until;
+pub use ports::free_port;

@@ -1,0 +1,228 @@
+//! A private `RabbitMQ` node: its own ports, data folder, Erlang name, cookie and epmd, so that
+//! the machine's own node is never touched, and gone without a trace when it is stopped.
+
+mod epmd;
+mod installation;
+mod node;
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::poll_until;
+use crate::process::{Process, Usage};
+use crate::run_dir::RunDir;
+
+pub use installation::Installation;
+
+/// A clean stop takes under a second; a node that is busy replaying its log may take longer.
+const STOP_LIMIT: Duration = Duration::from_secs(20);
+
+/// How a node shall be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RabbitMqOptions {
+    /// Whether it serves metrics, with the `rabbitmq_prometheus` plugin.
+    pub prometheus: bool,
+    /// Further lines of `rabbitmq.conf`.
+    pub config: Vec<String>,
+    /// How long it may take to answer. It takes 3 to 5 seconds on two idle cores.
+    pub start_limit: Duration,
+}
+
+impl Default for RabbitMqOptions {
+    fn default() -> Self {
+        Self {
+            prometheus: false,
+            config: Vec::new(),
+            start_limit: Duration::from_secs(90),
+        }
+    }
+}
+
+/// A running node, or one that was killed and can be started again with its data.
+///
+/// Dropping it kills it and removes its data; [`RabbitMq::stop`] lets it end in order.
+#[derive(Debug)]
+pub struct RabbitMq {
+    // In the order in which they must end: the node talks to epmd, both write to the folder.
+    server: Process,
+    epmd: Process,
+    node: node::Node,
+    options: RabbitMqOptions,
+    _dir: RunDir,
+}
+
+impl RabbitMq {
+    /// Starts a node without any data, and waits until it answers.
+    ///
+    /// # Errors
+    /// When `RabbitMQ` is not installed, or does not answer in time, with the end of its log.
+    pub fn start(options: RabbitMqOptions) -> Result<Self> {
+        let installation = Installation::find()
+            .context("no RabbitMQ server is installed: run `cargo xtask setup`")?;
+        let dir = RunDir::create("rabbitmq")?;
+        let node = node::Node::prepare(installation, dir.path(), &options)?;
+        let epmd = epmd::start(&node)?;
+        let server = node.launch()?;
+        let mut started = Self {
+            server,
+            epmd,
+            node,
+            options,
+            _dir: dir,
+        };
+        started.wait_until_it_answers()?;
+        Ok(started)
+    }
+
+    /// For AMQP clients: user guest, virtual host `/`.
+    #[must_use]
+    pub fn amqp_url(&self) -> String {
+        format!("amqp://guest:guest@{}/%2f", self.amqp_addr())
+    }
+
+    /// Where it listens for AMQP clients.
+    #[must_use]
+    pub fn amqp_addr(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.node.amqp_port).into()
+    }
+
+    /// Where it serves `/metrics`, if that was asked for.
+    #[must_use]
+    pub fn prometheus_addr(&self) -> Option<SocketAddr> {
+        self.node
+            .prometheus_port
+            .map(|port| (Ipv4Addr::LOCALHOST, port).into())
+    }
+
+    /// `rabbitmqctl <arguments>` against this node; its standard output.
+    ///
+    /// # Errors
+    /// When it fails, with what it wrote.
+    pub fn ctl(&self, arguments: &[&str]) -> Result<String> {
+        let output = self
+            .node
+            .command("rabbitmqctl")
+            .arg("--quiet")
+            .args(arguments)
+            .output()
+            .context("cannot start rabbitmqctl")?;
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success() {
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            let said = [stdout.trim(), stderr.trim()].join(" ");
+            bail!(
+                "rabbitmqctl {}: {}: {said}",
+                arguments.join(" "),
+                output.status
+            );
+        }
+        Ok(stdout.into_owned())
+    }
+
+    /// What the node has used since it was last started.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn usage(&self) -> Result<Usage> {
+        self.server.usage()
+    }
+
+    /// What it has logged, over all its starts.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.server.stdout()
+    }
+
+    /// `kill -9`, as when the machine loses power. The data stays, for [`RabbitMq::restart`].
+    ///
+    /// # Errors
+    /// When the signal cannot be sent.
+    pub fn kill(&mut self) -> Result<()> {
+        self.server.kill().map(drop)
+    }
+
+    /// Lets the node end in order. The data stays, for [`RabbitMq::restart`].
+    ///
+    /// # Errors
+    /// When it cannot be signalled.
+    pub fn shut_down(&mut self) -> Result<()> {
+        self.server.stop(STOP_LIMIT).map(drop)
+    }
+
+    /// Starts the node again on the same ports with the data it has, and waits until it answers.
+    /// If it still runs, it is shut down first.
+    ///
+    /// # Errors
+    /// When it does not answer in time, with the end of its log.
+    pub fn restart(&mut self) -> Result<()> {
+        self.shut_down()?;
+        if self.epmd.try_wait()?.is_some() {
+            self.epmd = epmd::start(&self.node)?;
+        }
+        self.server = self.node.launch()?;
+        self.wait_until_it_answers()
+    }
+
+    /// Lets the node end in order, and removes its data.
+    ///
+    /// # Errors
+    /// When it cannot be signalled; it is killed then.
+    pub fn stop(mut self) -> Result<()> {
+        self.shut_down()
+    }
+
+    fn wait_until_it_answers(&mut self) -> Result<()> {
+        let addr = self.amqp_addr();
+        let answered = poll_until(self.options.start_limit, || match self.server.try_wait() {
+            Ok(None) => speaks_amqp(addr).then_some(Ok(())),
+            Ok(Some(status)) => Some(Err(format!("RabbitMQ ended while starting, {status}"))),
+            Err(error) => Some(Err(format!("{error:#}"))),
+        });
+        match answered {
+            Some(Ok(())) => Ok(()),
+            Some(Err(why)) => bail!("{why}{}", self.server.last_words()),
+            None => bail!(
+                "RabbitMQ did not answer on {addr} within {:?}{}",
+                self.options.start_limit,
+                self.server.last_words()
+            ),
+        }
+    }
+}
+
+/// Whether an AMQP 0-9-1 server answers there: to the protocol's header it says
+/// `connection.start`, a method frame (type 1) on channel 0.
+#[must_use]
+pub fn speaks_amqp(addr: SocketAddr) -> bool {
+    let limit = Duration::from_secs(1);
+    let ask = || -> std::io::Result<[u8; 3]> {
+        let mut stream = TcpStream::connect_timeout(&addr, limit)?;
+        stream.set_read_timeout(Some(limit))?;
+        stream.write_all(b"AMQP\x00\x00\x09\x01")?;
+        let mut frame = [0; 3];
+        stream.read_exact(&mut frame)?;
+        Ok(frame)
+    };
+    ask().is_ok_and(|frame| frame == [1, 0, 0])
+}
+
+/// A command that sees nothing of our environment but where programs are: an inherited
+/// `RABBITMQ_…` or `ERL_…` variable would lead to the machine's own node.
+fn clean_command(program: PathBuf) -> Command {
+    let inherited = std::env::var("PATH").unwrap_or_default();
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .env(
+            "PATH",
+            format!("{inherited}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"),
+        )
+        // rabbitmqctl complains without it.
+        .env("LANG", "C.UTF-8");
+    command
+}

@@ -1,0 +1,119 @@
+//! One node's ports, files and environment.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::{Installation, RabbitMqOptions, clean_command};
+use crate::free_port;
+use crate::process::{Output, Process};
+
+/// - No busy waiting: broker, worker and producer share the machine's cores.
+/// - No epmd but ours.
+/// - The distribution port, like the AMQP port, for this machine only.
+const ERLANG_ARGUMENTS: &str = "+sbwt none +sbwtdcpu none +sbwtdio none -start_epmd false \
+                                -kernel inet_dist_use_interface {127,0,0,1}";
+
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) dir: PathBuf,
+    pub(super) amqp_port: u16,
+    pub(super) epmd_port: u16,
+    pub(super) prometheus_port: Option<u16>,
+    distribution_port: u16,
+    installation: Installation,
+}
+
+impl Node {
+    /// Chooses the ports and writes the configuration into `dir`.
+    pub(super) fn prepare(
+        installation: Installation,
+        dir: &Path,
+        options: &RabbitMqOptions,
+    ) -> Result<Self> {
+        let node = Self {
+            dir: dir.to_owned(),
+            amqp_port: free_port()?,
+            epmd_port: free_port()?,
+            prometheus_port: options.prometheus.then(free_port).transpose()?,
+            distribution_port: free_port()?,
+            installation,
+        };
+        let plugins = if options.prometheus {
+            "[rabbitmq_prometheus]."
+        } else {
+            "[]."
+        };
+        node.write("enabled_plugins", plugins)?;
+        // Given explicitly, so that /etc/rabbitmq's is not read.
+        node.write("advanced.config", "[].")?;
+        node.write("rabbitmq.conf", &node.config(options))?;
+        Ok(node)
+    }
+
+    pub(super) fn launch(&self) -> Result<Process> {
+        let command = self.command("rabbitmq-server");
+        Process::spawn("rabbitmq", command, Output::Files(self.dir.clone()))
+    }
+
+    /// One of `RabbitMQ`'s programs, in this node's environment.
+    pub(super) fn command(&self, program: &str) -> Command {
+        let mut command = clean_command(self.installation.program(program));
+        command
+            .current_dir(&self.dir)
+            // The cookie is made in there by the node itself, and read by rabbitmqctl.
+            .env("HOME", &self.dir)
+            .env("ERL_EPMD_PORT", self.epmd_port.to_string())
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            // An address instead of a host name: nothing has to be resolved, which a bare
+            // container without /etc/hosts could not.
+            .env(
+                "RABBITMQ_NODENAME",
+                format!("ncs-{}@127.0.0.1", self.amqp_port),
+            )
+            .env("RABBITMQ_USE_LONGNAME", "true")
+            .env("RABBITMQ_DIST_PORT", self.distribution_port.to_string())
+            .env("RABBITMQ_CONF_ENV_FILE", self.dir.join("none"))
+            .env("RABBITMQ_CONFIG_FILE", self.dir.join("rabbitmq.conf"))
+            .env(
+                "RABBITMQ_ADVANCED_CONFIG_FILE",
+                self.dir.join("advanced.config"),
+            )
+            .env(
+                "RABBITMQ_ENABLED_PLUGINS_FILE",
+                self.dir.join("enabled_plugins"),
+            )
+            .env("RABBITMQ_GENERATED_CONFIG_DIR", self.dir.join("generated"))
+            .env("RABBITMQ_MNESIA_BASE", self.dir.join("data"))
+            .env("RABBITMQ_LOG_BASE", self.dir.join("log"))
+            .env("RABBITMQ_LOGS", "-")
+            // Writing one takes seconds, and nobody reads it.
+            .env("ERL_CRASH_DUMP_SECONDS", "0")
+            // The script then becomes the Erlang machine instead of a shell that waits for it.
+            .env("RUNNING_UNDER_SYSTEMD", "true")
+            .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", ERLANG_ARGUMENTS);
+        command
+    }
+
+    fn config(&self, options: &RabbitMqOptions) -> String {
+        let mut lines = vec![
+            format!("listeners.tcp.1 = 127.0.0.1:{}", self.amqp_port),
+            // The default refuses to work on the small disks of test machines.
+            "disk_free_limit.absolute = 50MB".to_owned(),
+        ];
+        if let Some(port) = self.prometheus_port {
+            lines.push("prometheus.tcp.ip = 127.0.0.1".to_owned());
+            lines.push(format!("prometheus.tcp.port = {port}"));
+        }
+        lines.extend(options.config.iter().cloned());
+        lines.push(String::new());
+        lines.join("\n")
+    }
+
+    fn write(&self, name: &str, content: &str) -> Result<()> {
+        let file = self.dir.join(name);
+        fs::write(&file, content).with_context(|| format!("cannot write {}", file.display()))
+    }
+}

@@ -1,0 +1,138 @@
+//! A client of the fleet, for what the producer does not do: chosen messages, and their results.
+
+use crate::bed::amqp_url;
+use ncs_broker::{Connection, Consumer, Message, Publisher};
+use ncs_protocol::{JobResult, ModelName, Properties, topology};
+use std::future::Future;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How long a single answer may take on a slow machine.
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+
+pub(crate) struct Client {
+    connection: Connection,
+    publisher: Publisher,
+    results: Consumer,
+    pub(crate) result_queue: String,
+    model: ModelName,
+}
+
+/// Runs async code of a test.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("an async runtime").block_on(future)
+}
+
+impl Client {
+    /// Connects, with a result queue of its own.
+    pub(crate) async fn connect(model: &str) -> Self {
+        let address = amqp_url().parse().expect("the broker's address");
+        let connection = Connection::open(&address, "test")
+            .await
+            .expect("the broker answers");
+        let result_queue = format!("ncs.results.{}", Uuid::now_v7());
+        let queue = topology::for_producer(&result_queue);
+        connection.declare(&queue).await.expect("declared");
+        let publisher = connection.publisher().await.expect("a publisher");
+        let results = connection
+            .consumer(&result_queue, 1_000)
+            .await
+            .expect("a consumer");
+        let model = model.parse().expect("a model's name");
+        Self {
+            connection,
+            publisher,
+            results,
+            result_queue,
+            model,
+        }
+    }
+
+    /// Sends a message to the model's queue, whatever it is. Its answer comes to
+    /// [`Self::result`], if it names `reply_to`.
+    pub(crate) async fn send(&self, properties: Properties, body: Vec<u8>) {
+        let message = Message {
+            exchange: topology::JOBS_EXCHANGE.to_owned(),
+            routing_key: self.model.to_string(),
+            mandatory: true,
+            properties,
+            body,
+        };
+        let confirm = self.publisher.publish(&message).await.expect("published");
+        let confirmed = confirm.confirmed().await.expect("confirmed");
+        assert!(
+            confirmed.accepted && confirmed.returned.is_none(),
+            "{confirmed:?}"
+        );
+    }
+
+    /// Sends a bare image, or whatever calls itself one.
+    pub(crate) async fn send_image(&self, id: &str, content_type: &str, body: Vec<u8>) {
+        let properties = Properties {
+            content_type: Some(content_type.to_owned()),
+            message_id: Some(id.to_owned()),
+            reply_to: Some(self.result_queue.clone()),
+            ..Properties::default()
+        };
+        self.send(properties, body).await;
+    }
+
+    /// The next result.
+    pub(crate) async fn result(&mut self) -> (Properties, JobResult) {
+        let next = tokio::time::timeout(ANSWER_LIMIT, self.results.next()).await;
+        let delivery = next
+            .expect("an answer in time")
+            .expect("a queue")
+            .expect("a delivery");
+        let result = JobResult::from_message(&delivery.properties, &delivery.body);
+        delivery.ticket.ack().await.expect("acked");
+        (delivery.properties, result.expect("a result"))
+    }
+
+    /// The first message of a shared queue that `wanted` recognises; all others are left there.
+    pub(crate) async fn find(
+        &self,
+        queue: &str,
+        wanted: impl Fn(&Properties) -> bool,
+    ) -> (Properties, Vec<u8>) {
+        let mut consumer = self
+            .connection
+            .consumer(queue, 1_000)
+            .await
+            .expect("a consumer");
+        let finding = async {
+            loop {
+                // Dropping a delivery without acking it leaves it in the queue.
+                let delivery = consumer.next().await.expect("a queue").expect("a delivery");
+                if wanted(&delivery.properties) {
+                    delivery.ticket.ack().await.expect("acked");
+                    return (delivery.properties, delivery.body);
+                }
+            }
+        };
+        tokio::time::timeout(ANSWER_LIMIT, finding)
+            .await
+            .expect("the message is there in time")
+    }
+
+    /// Jobs that wait in the model's queue for a worker.
+    pub(crate) async fn waiting(&self) -> u32 {
+        let queue = topology::jobs_queue(&self.model);
+        self.connection
+            .queue_state(&queue)
+            .await
+            .expect("the queue is there")
+            .messages
+    }
+
+    /// Leaves nothing behind.
+    pub(crate) async fn close(self) {
+        for queue in [&self.result_queue, &topology::jobs_queue(&self.model)] {
+            self.connection.delete_queue(queue).await.expect("deleted");
+        }
+        self.connection.close().await;
+    }
+}

@@ -1,0 +1,14 @@
+//! The fleet as a whole: real workers and producers, a real broker, the real OpenVINO.
+//!
+//! Each test serves a model name of its own, so that tests share a broker and no queue.
+#![cfg(unix)]
+
+mod bed;
+mod client;
+mod digits;
+mod drain;
+mod flood;
+mod python_client;
+mod recovery;
+mod refused;
+mod worker_http;

@@ -1,0 +1,134 @@
+//! What cannot be answered: an error result for a bad image, a dead letter for what is no job.
+
+use crate::bed::{digits, drain, runtime, start, unique};
+use crate::client::{Client, block_on};
+use ncs_protocol::properties::{HEADER_DEAD_CODE, HEADER_DEAD_REASON};
+use ncs_protocol::topology::{DEAD, RESULTS_QUEUE};
+use ncs_protocol::{ErrorCode, JobResult, Outcome, Properties};
+
+fn digit() -> Vec<u8> {
+    std::fs::read(runtime().digits_dir().join("0000.png")).expect("a digit")
+}
+
+/// A PNG that announces 65535×65535 pixels: signature, IHDR with its CRC, and an empty IDAT.
+fn huge_png() -> Vec<u8> {
+    let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\xff\xff\0\0\xff\xff\x08\x02\0\0\0".to_vec();
+    png.extend_from_slice(&crc32(&png[12..29]).to_be_bytes());
+    png.extend_from_slice(b"\0\0\0\0IDAT");
+    png.extend_from_slice(&crc32(b"IDAT").to_be_bytes());
+    png
+}
+
+/// The CRC of PNG's chunks (ISO 3309), bit by bit.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            (crc >> 1) ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 }
+        })
+    })
+}
+
+#[test]
+fn bad_images_get_an_error_result_and_the_worker_goes_on() {
+    let model = unique("refused");
+    let worker = start(&digits(&model));
+    block_on(async {
+        let mut client = Client::connect(&model).await;
+        let truncated = digit()[..60].to_vec();
+        let cases = [
+            ("image/png", truncated, ErrorCode::UndecodableImage),
+            ("image/jpeg", digit(), ErrorCode::UndecodableImage),
+            ("image/png", huge_png(), ErrorCode::ImageTooLarge),
+            (
+                "application/octet-stream",
+                vec![0; 255],
+                ErrorCode::WrongTensorSize,
+            ),
+        ];
+        for (content_type, body, code) in cases {
+            client.send_image("bad", content_type, body).await;
+            let (properties, result) = client.result().await;
+            let Outcome::Error(failure) = &result.outcome else {
+                panic!("{result:?}")
+            };
+            assert_eq!(failure.code, code, "{failure:?}");
+            assert_eq!(properties.correlation_id.as_deref(), Some("bad"));
+        }
+        client.send_image("good", "image/png", digit()).await;
+        let (_, result) = client.result().await;
+        assert!(matches!(result.outcome, Outcome::Classes(_)), "{result:?}");
+        client.close().await;
+    });
+    let metrics = worker.metrics().expect("metrics");
+    assert!(
+        metrics.contains("ncs_worker_jobs_total{outcome=\"failed\"} 4"),
+        "{metrics}"
+    );
+    drain(worker);
+}
+
+#[test]
+fn what_is_no_job_goes_to_the_dead_letters_and_its_sender_is_told() {
+    let model = unique("dead");
+    let worker = start(&digits(&model));
+    block_on(async {
+        let mut client = Client::connect(&model).await;
+        let id = unique("garbage");
+        let properties = Properties {
+            content_type: Some("application/x-bincode".into()),
+            kind: Some("ncs.job.v9".into()),
+            message_id: Some(id.clone()),
+            reply_to: Some(client.result_queue.clone()),
+            ..Properties::default()
+        };
+        client.send(properties, b"garbage".to_vec()).await;
+        let (_, result) = client.result().await;
+        let Outcome::Error(failure) = &result.outcome else {
+            panic!("{result:?}")
+        };
+        assert_eq!(
+            (failure.code, &result.job_id),
+            (ErrorCode::UnsupportedVersion, &id)
+        );
+        let is_ours = |found: &Properties| found.message_id.as_deref() == Some(&id);
+        let (properties, body) = client.find(DEAD, is_ours).await;
+        assert_eq!(body, b"garbage");
+        assert_eq!(
+            properties.text(HEADER_DEAD_CODE),
+            Some("unsupported_version")
+        );
+        let reason = properties.text(HEADER_DEAD_REASON).expect("a reason");
+        assert!(reason.contains("ncs.job.v9"), "{reason}");
+        client.close().await;
+    });
+    let metrics = worker.metrics().expect("metrics");
+    assert!(
+        metrics.contains("ncs_worker_jobs_total{outcome=\"dead_lettered\"} 1"),
+        "{metrics}"
+    );
+    drain(worker);
+}
+
+#[test]
+fn a_job_without_an_address_is_answered_in_the_shared_queue() {
+    let model = unique("shared");
+    let worker = start(&digits(&model));
+    block_on(async {
+        let client = Client::connect(&model).await;
+        let id = unique("job");
+        let properties = Properties {
+            content_type: Some("image/png".into()),
+            message_id: Some(id.clone()),
+            correlation_id: Some(format!("mine-{id}")),
+            ..Properties::default()
+        };
+        client.send(properties, digit()).await;
+        let is_ours =
+            |found: &Properties| found.correlation_id.as_deref() == Some(&*format!("mine-{id}"));
+        let (properties, body) = client.find(RESULTS_QUEUE, is_ours).await;
+        let result = JobResult::from_message(&properties, &body).expect("a result");
+        assert_eq!(result.job_id, id);
+        client.close().await;
+    });
+    drain(worker);
+}

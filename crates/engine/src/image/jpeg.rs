@@ -1,0 +1,242 @@
+//! JPEG, through libjpeg-turbo: the format that most jobs bring.
+
+use image::metadata::Orientation;
+use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat, ScalingFactor};
+
+use super::segments::Segments;
+use super::{Decoded, ImageLimits, PixelKind, cmyk, room};
+use crate::{ColorOrder, ImageError};
+
+/// The most scans a progressive JPEG may have. Encoders write 10 or so, and a few dozen at the
+/// very most; a hostile file can have thousands, each of which makes the decoder walk over the
+/// whole picture. A file of 204 kB with 64
+/// scans of 100 million grey pixels was measured to hold a thread for 0.5 to 0.6 s.
+pub const SCAN_LIMIT: u32 = 64;
+
+/// A decoder that is used again and again.
+pub(super) struct JpegReader {
+    decompressor: Decompressor,
+    cmyk: Vec<u8>,
+}
+
+/// What is known before anything is decoded.
+pub(super) struct Header {
+    width: usize,
+    height: usize,
+    pub(super) orientation: Orientation,
+    colors: Colors,
+    is_lossless: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Colors {
+    /// Grey, RGB, or `YCbCr`: libjpeg-turbo puts out whatever is wanted.
+    Convertible,
+    /// CMYK or YCCK: libjpeg-turbo puts out inks only.
+    Inks {
+        /// Adobe's: 255 means no ink.
+        inverted: bool,
+    },
+}
+
+impl Header {
+    /// Whether the decoder's own output is what a tensor of this size wants.
+    pub(super) fn is_ready(&self, width: usize, height: usize) -> bool {
+        (self.width, self.height) == (width, height)
+            && self.orientation == Orientation::NoTransforms
+            && self.colors == Colors::Convertible
+    }
+}
+
+impl JpegReader {
+    pub(super) fn new() -> Result<Self, String> {
+        let mut decompressor = Decompressor::new().map_err(|error| error.to_string())?;
+        decompressor
+            .set_scan_limit(SCAN_LIMIT)
+            .map_err(|error| error.to_string())?;
+        Ok(Self {
+            decompressor,
+            cmyk: Vec::new(),
+        })
+    }
+
+    /// Reads the header and checks it against the limits.
+    ///
+    /// A damaged header is an error even where libjpeg-turbo only warns: its safe interface gives no
+    /// header then.
+    pub(super) fn read_header(
+        &mut self,
+        encoded: &[u8],
+        limits: &ImageLimits,
+    ) -> Result<Header, ImageError> {
+        let Segments {
+            orientation,
+            is_adobe,
+            size,
+        } = Segments::of(encoded);
+        if let Some((width, height)) = size {
+            limits.check(width.into(), height.into())?;
+        }
+        let header = self
+            .decompressor
+            .read_header(encoded)
+            .map_err(|e| undecodable(&e))?;
+        limits.check(header.width as u64, header.height as u64)?;
+        let colors = match header.colorspace {
+            Colorspace::CMYK | Colorspace::YCCK => Colors::Inks { inverted: is_adobe },
+            Colorspace::RGB | Colorspace::YCbCr | Colorspace::Gray => Colors::Convertible,
+        };
+        let (width, height, is_lossless) = (header.width, header.height, header.is_lossless);
+        Ok(Header {
+            width,
+            height,
+            orientation,
+            colors,
+            is_lossless,
+        })
+    }
+
+    /// Decodes at full size into pixels side by side, 3 bytes (colour) or 1 byte (grey) each.
+    pub(super) fn decode_packed(
+        &mut self,
+        encoded: &[u8],
+        header: &Header,
+        kind: PixelKind,
+        pixels: &mut [u8],
+    ) -> Result<(), ImageError> {
+        let format = match kind {
+            PixelKind::Grey => PixelFormat::GRAY,
+            PixelKind::Color(ColorOrder::Bgr) => PixelFormat::BGR,
+            PixelKind::Color(ColorOrder::Rgb) => PixelFormat::RGB,
+        };
+        self.scale_by(ScalingFactor::ONE)?;
+        self.decompress(encoded, (header.width, header.height), format, pixels)
+    }
+
+    /// Decodes into `buffer` at the smallest scale that keeps both sides at least as long as
+    /// `target` (width, height).
+    pub(super) fn decode_about(
+        &mut self,
+        encoded: &[u8],
+        header: &Header,
+        target: (usize, usize),
+        kind: PixelKind,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Decoded, ImageError> {
+        let scale = header.scale_for(target);
+        self.scale_by(scale)?;
+        let (width, height) = (scale.scale(header.width), scale.scale(header.height));
+        let size = (width, height);
+        let out = room(buffer, width * height * kind.bytes());
+        match header.colors {
+            Colors::Convertible => {
+                let format = match kind {
+                    PixelKind::Grey => PixelFormat::GRAY,
+                    PixelKind::Color(ColorOrder::Bgr) => PixelFormat::BGRX,
+                    PixelKind::Color(ColorOrder::Rgb) => PixelFormat::RGBX,
+                };
+                self.decompress(encoded, size, format, out)?;
+            }
+            Colors::Inks { inverted } => {
+                let mut inks = std::mem::take(&mut self.cmyk);
+                let pixels = room(&mut inks, width * height * 4);
+                let result = self.decompress(encoded, size, PixelFormat::CMYK, pixels);
+                if result.is_ok() {
+                    cmyk::convert(pixels, inverted, kind, out);
+                }
+                self.cmyk = inks;
+                result?;
+            }
+        }
+        Ok(Decoded {
+            width,
+            height,
+            orientation: header.orientation,
+        })
+    }
+
+    pub(super) fn shrink(&mut self, kept_bytes: usize) {
+        if self.cmyk.capacity() > kept_bytes {
+            self.cmyk = Vec::new();
+        }
+    }
+
+    fn scale_by(&mut self, scale: ScalingFactor) -> Result<(), ImageError> {
+        self.decompressor
+            .set_scaling_factor(scale)
+            .map_err(|error| undecodable(&error))
+    }
+
+    fn decompress(
+        &mut self,
+        encoded: &[u8],
+        (width, height): (usize, usize),
+        format: PixelFormat,
+        pixels: &mut [u8],
+    ) -> Result<(), ImageError> {
+        let pitch = width * format.size();
+        let image = Image {
+            pixels,
+            width,
+            pitch,
+            height,
+            format,
+        };
+        match self.decompressor.decompress(encoded, image) {
+            // A warning comes as an error too, when all pixels are written.
+            Err(turbojpeg::Error::TurboJpegError(text))
+                if is_harmless(&text) && ends_properly(encoded) =>
+            {
+                tracing::debug!(warning = text, "accepted a JPEG");
+                Ok(())
+            }
+            other => other.map_err(|error| undecodable(&error)),
+        }
+    }
+}
+
+impl Header {
+    /// libjpeg-turbo can scale by other eighths too, but only these are written with SIMD: the
+    /// others take longer than decoding at full size.
+    fn scale_for(&self, (width, height): (usize, usize)) -> ScalingFactor {
+        if self.is_lossless {
+            return ScalingFactor::ONE;
+        }
+        [
+            ScalingFactor::ONE_EIGHTH,
+            ScalingFactor::ONE_QUARTER,
+            ScalingFactor::ONE_HALF,
+        ]
+        .into_iter()
+        .find(|by| by.scale(self.width) >= width && by.scale(self.height) >= height)
+        .unwrap_or(ScalingFactor::ONE)
+    }
+}
+
+/// Warnings that leave the picture whole. libjpeg-turbo tells the first one only, so a file with
+/// one of them is accepted only if it ends properly, too. All others mean damage: a premature end,
+/// a bad code, a marker where there should be none.
+fn is_harmless(warning: &str) -> bool {
+    const HARMLESS: &[&str] = &[
+        "extraneous bytes before marker",
+        "Invalid SOS parameters for sequential JPEG",
+        "Unknown Adobe color transform code",
+        "unknown JFIF revision number",
+        "bad ICC marker",
+    ];
+    HARMLESS.iter().any(|text| warning.contains(text))
+}
+
+/// Whether there is an end-of-image marker in the last kilobyte; cameras put their own data after.
+fn ends_properly(encoded: &[u8]) -> bool {
+    let tail = &encoded[encoded.len().saturating_sub(1024)..];
+    tail.windows(2).any(|marker| marker == [0xFF, 0xD9])
+}
+
+fn undecodable(error: &turbojpeg::Error) -> ImageError {
+    let text = match error {
+        turbojpeg::Error::TurboJpegError(text) => text.clone(),
+        other => other.to_string(),
+    };
+    ImageError::Undecodable(text)
+}

@@ -1,0 +1,132 @@
+//! PNG, BMP and WebP, through the `image` crate.
+
+use std::io::Cursor;
+
+use image::error::ImageError as DecodeError;
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageBuffer, ImageDecoder as _, ImageReader, Limits, Pixel};
+
+use super::{Decoded, ImageFormat, ImageLimits, PixelKind, room};
+use crate::{ColorOrder, ImageError};
+
+/// Decodes into `buffer`. Alpha is dropped and 16 bits become 8 by leaving the lower ones, as
+/// OpenCV's `imread` does.
+pub(super) fn decode(
+    encoded: &[u8],
+    format: ImageFormat,
+    limits: &ImageLimits,
+    kind: PixelKind,
+    buffer: &mut Vec<u8>,
+) -> Result<Decoded, ImageError> {
+    let mut reader = ImageReader::with_format(Cursor::new(encoded), named(format));
+    // 8 bytes per pixel for 16-bit RGBA, and as much again for what a decoder needs beside it.
+    let mut memory = Limits::default();
+    memory.max_alloc = Some(limits.max_pixels.saturating_mul(16).saturating_add(1 << 20));
+    reader.limits(memory);
+
+    let mut decoder = reader.into_decoder().map_err(told)?;
+    let (width, height) = decoder.dimensions();
+    limits.check(width.into(), height.into())?;
+    // EXIF that cannot be read says nothing about the picture.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let image = DynamicImage::from_decoder(decoder).map_err(told)?;
+
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    fill(room(buffer, width * height * kind.bytes()), image, kind);
+    Ok(Decoded {
+        width,
+        height,
+        orientation,
+    })
+}
+
+const fn named(format: ImageFormat) -> image::ImageFormat {
+    match format {
+        ImageFormat::Jpeg => image::ImageFormat::Jpeg,
+        ImageFormat::Png => image::ImageFormat::Png,
+        ImageFormat::Bmp => image::ImageFormat::Bmp,
+        ImageFormat::Webp => image::ImageFormat::WebP,
+    }
+}
+
+fn told(error: DecodeError) -> ImageError {
+    match error {
+        DecodeError::Unsupported(error) => ImageError::Unsupported(error.to_string()),
+        other => ImageError::Undecodable(other.to_string()),
+    }
+}
+
+fn fill(out: &mut [u8], image: DynamicImage, kind: PixelKind) {
+    match image {
+        DynamicImage::ImageLuma8(image) => fill_from(out, &image, kind, |p| [p[0]; 3]),
+        DynamicImage::ImageLumaA8(image) => fill_from(out, &image, kind, |p| [p[0]; 3]),
+        DynamicImage::ImageRgb8(image) => fill_from(out, &image, kind, |p| [p[0], p[1], p[2]]),
+        DynamicImage::ImageRgba8(image) => fill_from(out, &image, kind, |p| [p[0], p[1], p[2]]),
+        DynamicImage::ImageLuma16(image) => fill_from(out, &image, kind, |p| [high(p[0]); 3]),
+        DynamicImage::ImageLumaA16(image) => fill_from(out, &image, kind, |p| [high(p[0]); 3]),
+        DynamicImage::ImageRgb16(image) => {
+            fill_from(out, &image, kind, |p| [high(p[0]), high(p[1]), high(p[2])]);
+        }
+        DynamicImage::ImageRgba16(image) => {
+            fill_from(out, &image, kind, |p| [high(p[0]), high(p[1]), high(p[2])]);
+        }
+        // None of the three formats gives one of these today.
+        other => fill_from(out, &other.into_rgb8(), kind, |p| [p[0], p[1], p[2]]),
+    }
+}
+
+fn high(value: u16) -> u8 {
+    let [high, _] = value.to_be_bytes();
+    high
+}
+
+fn fill_from<P: Pixel>(
+    out: &mut [u8],
+    image: &ImageBuffer<P, Vec<P::Subpixel>>,
+    kind: PixelKind,
+    rgb: impl Fn(&[P::Subpixel]) -> [u8; 3],
+) {
+    let pixels = image.as_raw().chunks_exact(P::CHANNEL_COUNT.into());
+    match kind {
+        PixelKind::Grey => {
+            for (out, pixel) in out.iter_mut().zip(pixels) {
+                *out = luma(rgb(pixel));
+            }
+        }
+        PixelKind::Color(ColorOrder::Rgb) => {
+            for (out, pixel) in out.as_chunks_mut().0.iter_mut().zip(pixels) {
+                let [r, g, b] = rgb(pixel);
+                *out = [r, g, b, 255];
+            }
+        }
+        PixelKind::Color(ColorOrder::Bgr) => {
+            for (out, pixel) in out.as_chunks_mut().0.iter_mut().zip(pixels) {
+                let [r, g, b] = rgb(pixel);
+                *out = [b, g, r, 255];
+            }
+        }
+    }
+}
+
+/// The brightness of a pixel with the weights of BT.601 (0.299, 0.587, 0.114), which JPEG and
+/// OpenCV use, in fixed point with 14 bits. A grey pixel keeps its value.
+pub(super) fn luma([r, g, b]: [u8; 3]) -> u8 {
+    let sum = 4899 * u32::from(r) + 9617 * u32::from(g) + 1868 * u32::from(b) + 8192;
+    u8::try_from(sum >> 14).unwrap_or(u8::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn luma_weighs_green_most_and_keeps_grey() {
+        assert_eq!(
+            [[255, 0, 0], [0, 255, 0], [0, 0, 255]].map(luma),
+            [76, 150, 29]
+        );
+        for grey in 0..=255 {
+            assert_eq!(luma([grey; 3]), grey);
+        }
+    }
+}

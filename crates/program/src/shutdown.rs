@@ -1,0 +1,68 @@
+//! Signals, caught in one place.
+
+use anyhow::Context;
+use tokio_util::sync::CancellationToken;
+
+/// What a shell reports of a program that Ctrl-C ended: 128 + SIGINT.
+const EXIT_INTERRUPTED: i32 = 130;
+
+/// Catches SIGTERM and Ctrl-C from now on. The first of them cancels the token; a second one ends
+/// the process at once.
+pub fn on_signal() -> anyhow::Result<CancellationToken> {
+    let mut signals = Signals::catch()?;
+    let token = CancellationToken::new();
+    let cancelled = token.clone();
+    tokio::spawn(async move {
+        let name = signals.next().await;
+        tracing::info!("{name}: finishing what is in hand; once more ends at once");
+        cancelled.cancel();
+        let name = signals.next().await;
+        tracing::warn!("{name} again: ending at once");
+        std::process::exit(EXIT_INTERRUPTED);
+    });
+    Ok(token)
+}
+
+#[cfg(unix)]
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn catch() -> anyhow::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("cannot catch SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("cannot catch Ctrl-C")?,
+        })
+    }
+
+    /// Waits for a signal and names it.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "Ctrl-C",
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn catch() -> anyhow::Result<Self> {
+        Ok(Self)
+    }
+
+    /// Waits for a signal and names it.
+    async fn next(&mut self) -> &'static str {
+        if tokio::signal::ctrl_c().await.is_err() {
+            // It cannot be caught: the system ends the process by itself.
+            std::future::pending::<()>().await;
+        }
+        "Ctrl-C"
+    }
+}

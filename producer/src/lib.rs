@@ -1,0 +1,19 @@
+//! `ncs-producer`: sends images to the fleet and collects the answers.
+//!
+//! Reading order:
+//!
+//! 1. [`images`] and [`synthetic`]: where images come from;
+//! 2. [`flood`]: the load generator: publish within a window, collect, connect again;
+//! 3. [`ledger`]: which jobs are unanswered, and what became of the others;
+//! 4. [`report`]: the ledger's figures, as JSON and for people.
+//!
+//! It knows no OpenVINO. What grows is bounded: unanswered jobs by the window, unconfirmed messages
+//! by [`flood::MAX_UNCONFIRMED`], images in memory by [`images::MAX_BYTES`].
+
+pub mod cli;
+pub mod flood;
+pub mod images;
+pub mod ledger;
+mod progress;
+pub mod report;
+pub mod synthetic;

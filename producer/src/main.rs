@@ -1,0 +1,16 @@
+//! The `ncs-producer` program.
+
+use clap::Parser;
+use ncs_producer::cli::{Cli, Command};
+use ncs_producer::flood;
+use ncs_program::{exit, logging};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::start();
+    let outcome = match &cli.command {
+        Command::Flood(arguments) => flood::run(arguments),
+    };
+    exit::report("ncs-producer", outcome)
+}

@@ -1,0 +1,227 @@
+//! The command line. The doc comments are the help.
+
+#![expect(clippy::doc_markdown, reason = "help texts are not Markdown")]
+
+use clap::{Args, Parser, Subcommand};
+use ncs_broker::Address;
+use ncs_engine::{ColorOrder, DeviceChoice, Preprocessing};
+use ncs_protocol::ModelName;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Classify images on Neural Compute Sticks, fed by RabbitMQ.
+#[derive(Debug, Parser)]
+#[command(name = "ncs-worker", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Take jobs from the broker, infer, publish results
+    ///
+    /// Example: ncs-worker run --model googlenet-v1.xml --labels imagenet.txt --amqp-url amqp://head
+    Run(Box<RunArgs>),
+    /// List the devices that OpenVINO finds
+    ///
+    /// Example: ncs-worker devices
+    Devices(RuntimeArgs),
+    /// Measure inference alone, without a broker
+    ///
+    /// Example: ncs-worker bench --model googlenet-v1.xml --iterations 1000
+    Bench(BenchArgs),
+}
+
+/// Where OpenVINO is.
+#[derive(Debug, Args)]
+pub struct RuntimeArgs {
+    /// Directory of OpenVINO's libopenvino_c, or of an installation that contains it [default: as
+    /// the system finds it, LD_LIBRARY_PATH included]
+    #[arg(long, env = "NCS_OPENVINO_DIR", value_name = "DIR")]
+    pub openvino_dir: Option<PathBuf>,
+}
+
+/// Which network runs where.
+#[derive(Debug, Args)]
+pub struct NetworkArgs {
+    /// The network: an OpenVINO IR, with its .bin beside it
+    #[arg(long, env = "NCS_MODEL", value_name = "M.xml")]
+    pub model: PathBuf,
+    /// Devices: auto (all sticks, else the CPU), sticks, or any OpenVINO device string such as CPU,
+    /// GPU or MULTI:MYRIAD.5.1-ma2480,CPU
+    #[arg(long, env = "NCS_DEVICES", default_value = "auto")]
+    pub devices: DeviceChoice,
+    /// Infer requests per device; 4 saturate a stick
+    #[arg(long, env = "NCS_REQUESTS_PER_STICK", default_value_t = 4, value_name = "N",
+          value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub requests_per_stick: u16,
+    /// One inference at a time, to see what that costs
+    #[arg(long, env = "NCS_SYNC", conflicts_with = "requests_per_stick")]
+    pub sync: bool,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment here would become the command's help"
+    )]
+    pub runtime: RuntimeArgs,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment here would become the command's help"
+    )]
+    pub network: NetworkArgs,
+    /// The name under which jobs ask for this network [default: the file's name without .xml]
+    #[arg(long, env = "NCS_MODEL_NAME", value_name = "NAME")]
+    pub model_name: Option<ModelName>,
+    /// Jobs in hand at most [default: the number of infer requests]
+    #[arg(long, env = "NCS_PREFETCH", value_name = "N",
+          value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub prefetch: Option<u16>,
+    /// Names of the classes, one per line
+    #[arg(long, env = "NCS_LABELS", value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+    /// Classes per result, where the job does not ask for a number
+    #[arg(long, env = "NCS_TOP_K", default_value_t = 5, value_name = "K",
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub top_k: u32,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment here would become the command's help"
+    )]
+    pub pixels: PixelArgs,
+    /// The broker; prefer the variable, since a command line is visible to everybody on the host
+    #[arg(
+        long,
+        env = "NCS_AMQP_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        default_value = "amqp://localhost:5672",
+        hide_default_value = false
+    )]
+    pub amqp_url: Address,
+    /// Where /metrics, /healthz and /readyz are served
+    #[arg(
+        long,
+        env = "NCS_METRICS_ADDR",
+        default_value = "127.0.0.1:9464",
+        value_name = "ADDR"
+    )]
+    pub metrics_addr: SocketAddr,
+    /// An inference that takes longer has failed
+    #[arg(long, env = "NCS_INFER_TIMEOUT", default_value = "10s", value_name = "TIME",
+          value_parser = humantime::parse_duration)]
+    pub infer_timeout: Duration,
+    /// On SIGTERM or Ctrl-C: how long to finish what is in hand; the rest goes back to the broker
+    #[arg(long, env = "NCS_DRAIN_TIMEOUT", default_value = "30s", value_name = "TIME",
+          value_parser = humantime::parse_duration)]
+    pub drain_timeout: Duration,
+}
+
+/// How pixels become tensor elements: (pixel − mean) ÷ scale, in the network's channel order.
+#[derive(Debug, Args)]
+pub struct PixelArgs {
+    /// Order of the network's color channels: bgr or rgb
+    #[arg(
+        long,
+        env = "NCS_COLOR_ORDER",
+        default_value = "bgr",
+        value_name = "ORDER"
+    )]
+    pub color_order: ColorOrder,
+    /// Subtracted from each pixel: one value, or one per channel [default: 0]
+    #[arg(
+        long,
+        env = "NCS_MEAN",
+        value_delimiter = ',',
+        value_name = "M[,M,M]",
+        allow_negative_numbers = true
+    )]
+    pub mean: Vec<f32>,
+    /// Then divides it: one value, or one per channel [default: 1]
+    #[arg(long, env = "NCS_SCALE", value_delimiter = ',', value_name = "S[,S,S]")]
+    pub scale: Vec<f32>,
+}
+
+/// Arguments of `bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment here would become the command's help"
+    )]
+    pub network: NetworkArgs,
+    /// Inferences to time
+    #[arg(long, env = "NCS_ITERATIONS", default_value_t = 100, value_name = "N",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub iterations: u64,
+}
+
+impl NetworkArgs {
+    /// Infer requests for this many devices.
+    #[must_use]
+    pub fn infer_requests(&self, devices: usize) -> usize {
+        if self.sync {
+            1
+        } else {
+            usize::from(self.requests_per_stick) * devices.max(1)
+        }
+    }
+}
+
+impl PixelArgs {
+    /// The same for the engine.
+    #[must_use]
+    pub fn preprocessing(&self) -> Preprocessing {
+        Preprocessing {
+            color_order: self.color_order,
+            mean: self.mean.clone(),
+            scale: self.scale.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sync_means_one_request_whatever_the_number_of_sticks() {
+        let parse = |more: &[&str]| {
+            let arguments = ["ncs-worker", "bench", "--model", "m.xml"];
+            let cli = Cli::try_parse_from(arguments.iter().chain(more)).unwrap();
+            let Command::Bench(bench) = cli.command else {
+                panic!("not bench")
+            };
+            bench.network
+        };
+        assert_eq!(parse(&[]).infer_requests(2), 8);
+        assert_eq!(parse(&["--requests-per-stick", "2"]).infer_requests(3), 6);
+        assert_eq!(parse(&["--sync"]).infer_requests(3), 1);
+    }
+
+    #[test]
+    fn the_brokers_password_is_not_in_the_help() {
+        let help = Cli::command()
+            .find_subcommand_mut("run")
+            .unwrap()
+            .render_long_help();
+        assert!(!help.to_string().contains("NCS_AMQP_URL="), "{help}");
+    }
+}

@@ -1,0 +1,28 @@
+//! Who this worker is, in results and in RabbitMQ's own UI.
+
+use std::fmt;
+
+/// A worker's name: its host and its process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The host's name.
+    pub host: String,
+    /// Unique among the workers: `<host>/<process id>`.
+    pub worker: String,
+}
+
+impl Identity {
+    /// This process on this host.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        let host = gethostname::gethostname().to_string_lossy().into_owned();
+        let worker = format!("{host}/{}", std::process::id());
+        Self { host, worker }
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.worker)
+    }
+}

@@ -1,0 +1,29 @@
+//! `ncs-worker`: takes image jobs from the broker, infers them on the sticks of this host, and
+//! answers.
+//!
+//! One job's way, and the reading order:
+//!
+//! 1. [`service`]: what `run` sets up, and its life from connection to connection until shutdown;
+//! 2. [`session`]: one connection's life: consume → hand to the pool; publish → confirm → ack;
+//! 3. [`pool`]: one thread per infer request: decode → infer → top-k;
+//! 4. [`answer`]: what a job comes to: a result, an error result, or a dead letter.
+//!
+//! Beside it: [`network`] (load a model over the devices and say so), [`metrics`] and [`http`],
+//! and the commands without a broker, [`devices`] and [`bench`].
+//!
+//! Everything that can grow is bounded: jobs in hand by the prefetch, messages by
+//! [`ncs_protocol::MAX_BODY_BYTES`], images by [`ncs_engine::ImageLimits`]. Whatever blocks
+//! (OpenVINO, decoding) runs on the pool's threads and never on the async ones.
+
+pub mod answer;
+pub mod bench;
+pub mod cli;
+pub mod devices;
+pub mod http;
+pub mod identity;
+pub mod labels;
+pub mod metrics;
+pub mod network;
+pub mod pool;
+pub mod service;
+pub mod session;

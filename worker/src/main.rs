@@ -1,0 +1,18 @@
+//! The `ncs-worker` program.
+
+use clap::Parser;
+use ncs_program::{exit, logging};
+use ncs_worker::cli::{Cli, Command};
+use ncs_worker::{bench, devices, service};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::start();
+    let outcome = match &cli.command {
+        Command::Run(arguments) => service::run(arguments),
+        Command::Devices(arguments) => devices::print(arguments),
+        Command::Bench(arguments) => bench::run(arguments),
+    };
+    exit::report("ncs-worker", outcome.map(|()| ExitCode::SUCCESS))
+}

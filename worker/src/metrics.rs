@@ -1,0 +1,237 @@
+//! The worker's own figures, for Prometheus.
+
+use anyhow::Context;
+use ncs_protocol::{ErrorCode, StageTimes};
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+use std::time::Duration;
+
+/// Decoding a small photo takes 0.3 ms, an inference on a stick 24 to 43 ms, and a job may wait in
+/// the queue for minutes; the crate's own default (5 ms to 10 s) shows none of this.
+const STAGE_BUCKETS: [f64; 18] = [
+    0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0, 30.0, 60.0,
+];
+
+/// All metrics of the process; clones are cheap and show the same figures.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Registry,
+    jobs: IntCounterVec,
+    job_errors: IntCounterVec,
+    queue: Histogram,
+    wait: Histogram,
+    decode: Histogram,
+    infer: Histogram,
+    publish: Histogram,
+    /// Jobs received and not yet settled.
+    pub jobs_in_hand: IntGauge,
+    /// Devices that the network runs on.
+    pub devices: IntGauge,
+    /// Infer requests over all devices.
+    pub infer_requests: IntGauge,
+    /// Jobs that the broker may hand out to this worker at once.
+    pub prefetch: IntGauge,
+    /// 1 while connected to the broker and consuming.
+    pub broker_connected: IntGauge,
+    /// Results whose queue is gone.
+    pub results_unroutable: IntCounter,
+    info: IntGaugeVec,
+}
+
+/// What a job came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobOutcome {
+    /// Classes were published.
+    Classified,
+    /// An error result was published.
+    Failed(ErrorCode),
+    /// It was no job; it went to the dead letters.
+    DeadLettered(ErrorCode),
+    /// Its connection was lost before it was settled; the broker hands it out again.
+    Returned,
+}
+
+impl JobOutcome {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Classified => "classified",
+            Self::Failed(_) => "failed",
+            Self::DeadLettered(_) => "dead_lettered",
+            Self::Returned => "returned",
+        }
+    }
+}
+
+impl Metrics {
+    /// Registers all metrics.
+    pub fn new() -> anyhow::Result<Self> {
+        Self::register(Registry::new()).context("cannot register the metrics")
+    }
+
+    fn register(registry: Registry) -> prometheus::Result<Self> {
+        let jobs = IntCounterVec::new(
+            Opts::new(
+                "ncs_worker_jobs_total",
+                "Jobs settled, by what they came to.",
+            ),
+            &["outcome"],
+        )?;
+        let job_errors = IntCounterVec::new(
+            Opts::new(
+                "ncs_worker_job_errors_total",
+                "Jobs not classified, by error code.",
+            ),
+            &["code"],
+        )?;
+        let stages = HistogramVec::new(
+            HistogramOpts::new(
+                "ncs_worker_stage_seconds",
+                "Seconds that a job spent in each stage: in the queue (by the submitter's clock), \
+                 waiting for an infer request, decoding, inferring, publishing until confirmed.",
+            )
+            .buckets(STAGE_BUCKETS.to_vec()),
+            &["stage"],
+        )?;
+        let gauge = |name, help| -> prometheus::Result<IntGauge> {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        let jobs_in_hand = gauge(
+            "ncs_worker_jobs_in_hand",
+            "Jobs received and not yet settled.",
+        )?;
+        let devices = gauge("ncs_worker_devices", "Devices that the network runs on.")?;
+        let infer_requests = gauge(
+            "ncs_worker_infer_requests",
+            "Infer requests over all devices.",
+        )?;
+        let prefetch = gauge("ncs_worker_prefetch", "Jobs in hand at most.")?;
+        let broker_connected = gauge(
+            "ncs_worker_broker_connected",
+            "1 while connected to the broker and consuming, else 0.",
+        )?;
+        let results_unroutable = IntCounter::new(
+            "ncs_worker_results_unroutable_total",
+            "Results that nobody gets, because the queue in reply_to is gone.",
+        )?;
+        let info = IntGaugeVec::new(
+            Opts::new(
+                "ncs_worker_info",
+                "Always 1; the labels say what runs here.",
+            ),
+            &["version", "openvino", "model", "device"],
+        )?;
+        registry.register(Box::new(jobs.clone()))?;
+        registry.register(Box::new(job_errors.clone()))?;
+        registry.register(Box::new(stages.clone()))?;
+        registry.register(Box::new(results_unroutable.clone()))?;
+        registry.register(Box::new(info.clone()))?;
+        #[cfg(target_os = "linux")]
+        registry.register(Box::new(
+            prometheus::process_collector::ProcessCollector::for_self(),
+        ))?;
+        // So that each series is there from the start, at zero, and rates need no first event.
+        for outcome in ["classified", "failed", "dead_lettered", "returned"] {
+            jobs.with_label_values(&[outcome]);
+        }
+        for code in ErrorCode::ALL {
+            job_errors.with_label_values(&[code.as_str()]);
+        }
+        Ok(Self {
+            queue: stages.with_label_values(&["queue"]),
+            wait: stages.with_label_values(&["wait"]),
+            decode: stages.with_label_values(&["decode"]),
+            infer: stages.with_label_values(&["infer"]),
+            publish: stages.with_label_values(&["publish"]),
+            registry,
+            jobs,
+            job_errors,
+            jobs_in_hand,
+            devices,
+            infer_requests,
+            prefetch,
+            broker_connected,
+            results_unroutable,
+            info,
+        })
+    }
+
+    /// Says what runs here.
+    pub fn set_info(&self, openvino: &str, model: &str, device: &str) {
+        let version = env!("CARGO_PKG_VERSION");
+        self.info
+            .with_label_values(&[version, openvino, model, device])
+            .set(1);
+    }
+
+    /// Counts a settled job.
+    pub fn count(&self, outcome: JobOutcome) {
+        self.jobs.with_label_values(&[outcome.label()]).inc();
+        if let JobOutcome::Failed(code) | JobOutcome::DeadLettered(code) = outcome {
+            self.job_errors.with_label_values(&[code.as_str()]).inc();
+        }
+    }
+
+    /// Records where an inferred job's time went.
+    pub fn observe(&self, times: &StageTimes) {
+        let seconds = |us| Duration::from_micros(us).as_secs_f64();
+        if let Some(us) = times.queue_us {
+            self.queue.observe(seconds(us));
+        }
+        self.wait.observe(seconds(times.wait_us));
+        self.decode.observe(seconds(times.decode_us));
+        self.infer.observe(seconds(times.infer_us));
+    }
+
+    /// Records the time from a finished job to the broker's confirm of its result.
+    pub fn observe_publish(&self, elapsed: Duration) {
+        self.publish.observe(elapsed.as_secs_f64());
+    }
+
+    /// The figures in Prometheus' text format.
+    pub fn render(&self) -> prometheus::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_series_is_there_before_the_first_job() {
+        let metrics = Metrics::new().unwrap();
+        metrics.set_info("2026.4", "digits", "CPU");
+        let text = String::from_utf8(metrics.render().unwrap()).unwrap();
+        for series in [
+            "ncs_worker_jobs_total{outcome=\"classified\"} 0",
+            "ncs_worker_job_errors_total{code=\"undecodable_image\"} 0",
+            "ncs_worker_stage_seconds_count{stage=\"queue\"} 0",
+            "ncs_worker_jobs_in_hand 0",
+            "ncs_worker_broker_connected 0",
+        ] {
+            assert!(text.contains(series), "{series} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_failed_job_is_counted_once_by_outcome_and_once_by_code() {
+        let metrics = Metrics::new().unwrap();
+        metrics.count(JobOutcome::Failed(ErrorCode::WrongTensorSize));
+        let text = String::from_utf8(metrics.render().unwrap()).unwrap();
+        assert!(
+            text.contains("ncs_worker_jobs_total{outcome=\"failed\"} 1"),
+            "{text}"
+        );
+        assert!(
+            text.contains("errors_total{code=\"wrong_tensor_size\"} 1"),
+            "{text}"
+        );
+    }
+}

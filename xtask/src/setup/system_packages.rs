@@ -1,0 +1,94 @@
+//! What the build and Python need from the distribution.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Result, bail};
+use ncs_e2e::paths::Runtime;
+
+use super::program::is_on_path;
+use super::{Finding, Step, apt};
+
+pub(super) struct SystemPackages {
+    runtime: Runtime,
+}
+
+/// A package that is not there, and why it is wanted.
+struct Missing {
+    package: &'static str,
+    reason: &'static str,
+}
+
+impl SystemPackages {
+    pub(super) fn new(runtime: &Runtime) -> Self {
+        Self {
+            runtime: runtime.clone(),
+        }
+    }
+}
+
+impl Step for SystemPackages {
+    fn name(&self) -> &'static str {
+        "system packages"
+    }
+
+    fn look(&self) -> Result<Finding> {
+        let missing = missing();
+        if missing.is_empty() {
+            return Ok(Finding::Done("all there".to_owned()));
+        }
+        let list: Vec<String> = missing
+            .iter()
+            .map(|it| format!("{} ({})", it.package, it.reason))
+            .collect();
+        Ok(Finding::ToDo(format!("installing {}", list.join(", "))))
+    }
+
+    fn perform(&self) -> Result<Option<String>> {
+        let packages: Vec<&str> = missing().iter().map(|it| it.package).collect();
+        apt::install(&self.runtime, &packages)?;
+        if let Some(still) = missing().first() {
+            bail!(
+                "{} is installed, but what it should bring ({}) is still not found: check which \
+                 programs come first on the PATH",
+                still.package,
+                still.reason
+            );
+        }
+        Ok(None)
+    }
+}
+
+fn missing() -> Vec<Missing> {
+    let wanted = [
+        (
+            is_on_path("python3"),
+            "python3",
+            "for the model and the tests' references",
+        ),
+        (has_venv(), "python3-venv", "a Python environment with pip"),
+        (is_on_path("cc"), "gcc", "C compiler for libjpeg-turbo"),
+        (is_on_path("make"), "make", "libjpeg-turbo's build"),
+        (is_on_path("cmake"), "cmake", "libjpeg-turbo's build"),
+        // On other processors libjpeg-turbo's fast paths are written in C.
+        (
+            !cfg!(target_arch = "x86_64") || is_on_path("nasm"),
+            "nasm",
+            "libjpeg-turbo's fast paths",
+        ),
+    ];
+    wanted
+        .into_iter()
+        .filter(|(there, ..)| !there)
+        .map(|(_, package, reason)| Missing { package, reason })
+        .collect()
+}
+
+/// Debian's python3 comes without ensurepip, which is what makes pip appear in a new environment.
+fn has_venv() -> bool {
+    let mut python = Command::new("python3");
+    python
+        .args(["-I", "-c", "import ensurepip, venv"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    python.status().is_ok_and(|status| status.success())
+}
