@@ -25,6 +25,8 @@ use uuid::Uuid;
 /// Messages that wait for the broker's confirm at once. Enough to hide the round trip; more only
 /// make the broker serve the producer before the workers.
 pub const MAX_UNCONFIRMED: usize = 8;
+/// Results that are acked together: each ack costs the broker as much as the result itself.
+const ACKED_TOGETHER: u16 = 16;
 /// How long to wait before a job is published again that the broker has refused.
 const REFUSED_DELAY: Duration = Duration::from_millis(100);
 
@@ -145,7 +147,9 @@ impl<'a> Flood<'a> {
             .declare(&topology::for_producer(&self.result_queue))
             .await?;
         let publisher = jobs.publisher().await?;
-        let consumer = results.consumer(&self.result_queue, *window).await?;
+        let consumer = results
+            .consumer(&self.result_queue, window.saturating_add(ACKED_TOGETHER))
+            .await?;
         Ok(Link {
             jobs,
             results,
@@ -332,10 +336,8 @@ impl<'a> Flood<'a> {
 
     /// Enters results in the ledger until all jobs are sent and answered.
     async fn collect(&self, consumer: &mut Consumer, sent: &Cell<bool>) -> anyhow::Result<()> {
-        loop {
-            if sent.get() && self.ledger.borrow().unanswered() == 0 {
-                return Ok(());
-            }
+        let mut unacked = 0;
+        while !sent.get() || self.ledger.borrow().unanswered() > 0 {
             let next = tokio::select! {
                 next = consumer.next() => next,
                 // Only to notice that the last job has been sent, and answered before that.
@@ -354,8 +356,14 @@ impl<'a> Flood<'a> {
                 Ok(result) => self.enter(&result),
                 Err(error) => tracing::warn!(%error, "this message in the result queue is none"),
             }
-            delivery.ticket.ack().await?;
+            unacked += 1;
+            if unacked == ACKED_TOGETHER {
+                delivery.ticket.ack_with_earlier().await?;
+                unacked = 0;
+            }
         }
+        // What is not acked goes with the queue, which nobody needs any more.
+        Ok(())
     }
 
     fn enter(&self, result: &JobResult) {

@@ -4,7 +4,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use ncs_broker::Address;
-use ncs_engine::{ColorOrder, DeviceChoice, Preprocessing};
+use ncs_engine::{ColorOrder, DeviceChoice, Precision, Preprocessing};
 use ncs_protocol::ModelName;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -59,6 +59,10 @@ pub struct NetworkArgs {
     #[arg(long, env = "NCS_REQUESTS_PER_STICK", default_value_t = 4, value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=64))]
     pub requests_per_stick: u16,
+    /// Compute in f32, f16 or bf16 [default: what the device likes best; a CPU with AMX computes in
+    /// bf16, whose answers differ a little from f32]
+    #[arg(long, env = "NCS_PRECISION")]
+    pub precision: Option<Precision>,
     /// One inference at a time, to see what that costs
     #[arg(long, env = "NCS_SYNC", conflicts_with = "requests_per_stick")]
     pub sync: bool,

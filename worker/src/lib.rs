@@ -9,7 +9,7 @@
 //! 4. [`answer`]: what a job comes to: a result, an error result, or a dead letter.
 //!
 //! Beside it: [`network`] (load a model over the devices and say so), [`metrics`] and [`http`],
-//! and the commands without a broker, [`devices`] and [`bench`].
+//! and the commands without a broker, [`devices`] and [`mod@bench`].
 //!
 //! Everything that can grow is bounded: jobs in hand by the prefetch, messages by
 //! [`ncs_protocol::MAX_BODY_BYTES`], images by [`ncs_engine::ImageLimits`]. Whatever blocks

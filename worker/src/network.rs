@@ -32,7 +32,12 @@ pub fn load(arguments: &NetworkArgs) -> Result<Loaded, EngineError> {
         tracing::warn!(missing = ?target.missing, "not all devices are there; going on without");
     }
     let infer_requests = arguments.infer_requests(target.members.len());
-    let network = runtime.load_network(&arguments.model, &target, infer_requests)?;
+    let network = runtime.load_network(
+        &arguments.model,
+        &target,
+        infer_requests,
+        arguments.precision,
+    )?;
     announce(&format!(
         "Network : {}, input {}, {} classes, {infer_requests} infer requests\n",
         arguments.model.display(),

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use ncs_e2e::paths::{GOOGLENET, GOOGLENET_U8, Runtime};
+use ncs_e2e::paths::{GOOGLENET_U8, Runtime};
 use serde::Serialize;
 
 use crate::broker::Broker;
@@ -30,6 +30,12 @@ pub(crate) struct BenchOptions {
     /// Seconds per measurement.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(4..))]
     seconds: u64,
+
+    /// Let both compute in this precision instead of the device's own choice. A CPU with AMX chooses
+    /// bf16 and infers several times faster than others, so that all else weighs more; f32 shows
+    /// what other CPUs show.
+    #[arg(long, value_name = "f32|bf16", value_parser = ["f32", "bf16"])]
+    precision: Option<String>,
 
     /// Write every single figure there, as JSON.
     #[arg(long, value_name = "FILE")]
@@ -69,7 +75,7 @@ pub(crate) fn run(options: &BenchOptions) -> Result<ExitCode> {
     let kinds = [
         Kind {
             name: "JPEG 224x224",
-            model: GOOGLENET,
+            model: GOOGLENET_U8,
             images: runtime.small_photos_dir(),
         },
         Kind {
@@ -79,14 +85,14 @@ pub(crate) fn run(options: &BenchOptions) -> Result<ExitCode> {
         },
         Kind {
             name: "JPEG 640x427",
-            model: GOOGLENET,
+            model: GOOGLENET_U8,
             images: runtime.photos_dir(),
         },
     ];
     let mut rounds = Vec::new();
     for number in 1..=options.rounds {
         for kind in &kinds {
-            let round = measure(kind, &runtime, &broker.amqp_url(), options.seconds)?;
+            let round = measure(kind, &runtime, &broker.amqp_url(), options)?;
             println!(
                 "round {number} of {}: {:<18} benchmark_app {:6.1} images/s, fleet {:6.1}",
                 options.rounds,
@@ -108,10 +114,15 @@ pub(crate) fn run(options: &BenchOptions) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn measure(kind: &Kind, runtime: &Runtime, amqp_url: &str, seconds: u64) -> Result<Round> {
+fn measure(
+    kind: &Kind,
+    runtime: &Runtime,
+    amqp_url: &str,
+    options: &BenchOptions,
+) -> Result<Round> {
     let model = runtime.model(kind.model)?;
-    let alone = alone::measure(&runtime.python()?, &model, seconds)?;
-    let fleet = fleet::measure(runtime, kind.model, &kind.images, amqp_url, seconds)?;
+    let alone = alone::measure(&runtime.python()?, &model, options)?;
+    let fleet = fleet::measure(runtime, kind.model, &kind.images, amqp_url, options)?;
     Ok(Round {
         kind: kind.name,
         model: kind.model,

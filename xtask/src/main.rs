@@ -1,7 +1,7 @@
 //! `cargo xtask`: sets up what this repository needs, shows it at work, and tests it.
 //!
 //! Read [`setup`] first: one small file per step. [`demo`] and [`mod@test`] set up, start a
-//! [`broker`], and run the fleet or the tests against it; [`bench`] measures it.
+//! [`broker`], and run the fleet or the tests against it; [`mod@bench`] measures it.
 
 #[cfg(unix)]
 mod bench;

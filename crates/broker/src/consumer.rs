@@ -103,6 +103,14 @@ impl Ticket {
             .map(Settled::from_told)
     }
 
+    /// The message is done, and so are all that were delivered before it by the same consumer.
+    pub async fn ack_with_earlier(self) -> Result<Settled, BrokerError> {
+        let acking = self.0.ack(BasicAckOptions { multiple: true });
+        limited("acking deliveries", acking)
+            .await
+            .map(Settled::from_told)
+    }
+
     /// The message returns to the queue undone. (`basic.reject`: RabbitMQ 4.3 counts it towards
     /// the delivery limit, which it does not for `basic.nack`.)
     pub async fn requeue(self) -> Result<Settled, BrokerError> {

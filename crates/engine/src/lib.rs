@@ -26,6 +26,7 @@ mod error;
 mod image;
 mod input;
 mod network;
+mod precision;
 mod request;
 mod runtime;
 mod scores;
@@ -37,6 +38,7 @@ pub use image::{
 };
 pub use input::{Element, InputSpec, Layout};
 pub use network::Network;
+pub use precision::Precision;
 pub use request::{InferRequest, InputTensor};
 pub use runtime::Runtime;
 pub use scores::Score;

@@ -8,7 +8,7 @@ use tracing::debug;
 use crate::device::is_stick;
 use crate::runtime::failure;
 use crate::scores::classes_of;
-use crate::{EngineError, InferRequest, InputSpec, Target};
+use crate::{EngineError, InferRequest, InputSpec, Precision, Target};
 
 /// A compiled model.
 pub struct Network {
@@ -45,6 +45,7 @@ pub(crate) fn load(
     path: &Path,
     target: &Target,
     infer_requests: usize,
+    precision: Option<Precision>,
 ) -> Result<Network, EngineError> {
     let unsuitable = |reason: String| EngineError::Model {
         path: path.to_owned(),
@@ -77,6 +78,9 @@ pub(crate) fn load(
         });
     }
     ask_for_throughput(core, target);
+    if let Some(precision) = precision {
+        ask_for_precision(core, target, precision)?;
+    }
     let mut compiled = core
         .compile_model(&model, DeviceType::from(target.device.as_str()))
         .map_err(|error| failure(format!("compile {xml} for {}", target.device), &error))?;
@@ -146,18 +150,37 @@ fn files_of(path: &Path) -> Result<(String, String), String> {
 /// serves one request with all its cores, which is slower with 4 requests in flight; under MULTI it
 /// is asked for throughput by MULTI itself. Sticks have nothing to set.
 fn ask_for_throughput(core: &mut Core, target: &Target) {
-    for member in &target.members {
-        // A virtual device such as AUTO:GPU,CPU is set by its own name, without the list.
-        let (device, list) = member.split_once(':').unwrap_or((member, ""));
-        if is_stick(device) || list.split(',').any(is_stick) {
-            continue;
-        }
+    for device in settable(target) {
         let key = RwPropertyKey::HintPerformanceMode;
         if let Err(error) = core.set_property(&DeviceType::from(device), &key, "THROUGHPUT") {
             let error = failure("set it", &error);
             debug!(device, %error, "the device takes no performance hint");
         }
     }
+}
+
+/// Asks the devices that have a choice to compute in this precision.
+fn ask_for_precision(
+    core: &mut Core,
+    target: &Target,
+    precision: Precision,
+) -> Result<(), EngineError> {
+    for device in settable(target) {
+        let key = RwPropertyKey::HintInferencePrecision;
+        core.set_property(&DeviceType::from(device), &key, precision.as_str())
+            .map_err(|error| failure(format!("make {device} compute in {precision}"), &error))?;
+    }
+    Ok(())
+}
+
+/// The devices that have properties to set: all but sticks, which compute in f16 and have none of
+/// these. A virtual device such as AUTO:GPU,CPU is set by its own name, without the list.
+fn settable(target: &Target) -> impl Iterator<Item = &str> {
+    target.members.iter().filter_map(|member| {
+        let (device, list) = member.split_once(':').unwrap_or((member, ""));
+        let stick = is_stick(device) || list.split(',').any(is_stick);
+        (!stick).then_some(device)
+    })
 }
 
 #[cfg(test)]

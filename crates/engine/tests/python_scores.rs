@@ -34,7 +34,7 @@ fn network(runtime: &mut Runtime, device: &str, model: &str, requests: usize) ->
         .expect("a target");
     let model = common::runtime(&format!("models/{model}"));
     runtime
-        .load_network(&model, &target, requests)
+        .load_network(&model, &target, requests, None)
         .expect("a network")
 }
 
@@ -193,7 +193,7 @@ fn what_openvino_cannot_do_is_told_in_its_own_words() {
     let target = choice.resolve(&[]).unwrap();
     let model = common::runtime(&format!("models/{MODEL}"));
     let error = runtime
-        .load_network(&model, &target, 1)
+        .load_network(&model, &target, 1, None)
         .err()
         .expect("no such device")
         .to_string();
@@ -204,7 +204,7 @@ fn what_openvino_cannot_do_is_told_in_its_own_words() {
     );
     assert!(!error.ends_with("general error"), "{error}");
 
-    let missing = runtime.load_network("/nonexistent/a.xml".as_ref(), &target, 1);
+    let missing = runtime.load_network("/nonexistent/a.xml".as_ref(), &target, 1, None);
     let error = missing.err().expect("no such file").to_string();
     assert!(
         error.contains("cannot use the model /nonexistent/a.xml: there is no"),

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use ncs_e2e::poll_until;
 use ncs_e2e::process::{Output, Process};
 
-use super::Measurement;
+use super::{BenchOptions, Measurement};
 use crate::bench::fleet::{DEVICE, REQUESTS};
 
 /// Loading the model and its first inference take some seconds on a small host.
@@ -18,22 +18,30 @@ const BEGINS: &str = "First inference took";
 /// The line with its result, `[ INFO ] Throughput:   212.31 FPS`.
 const RESULT: &str = "Throughput:";
 
-pub(super) fn measure(python: &Path, model: &Path, seconds: u64) -> Result<Measurement> {
+pub(super) fn measure(python: &Path, model: &Path, options: &BenchOptions) -> Result<Measurement> {
     let scratch = std::env::temp_dir().join(format!("ncs-bench-{}", std::process::id()));
     std::fs::create_dir_all(&scratch).context("cannot make a temporary folder")?;
-    let measured = measure_in(&scratch, python, model, seconds);
+    let measured = measure_in(&scratch, python, model, options);
     let _ = std::fs::remove_dir_all(&scratch);
     measured
 }
 
-fn measure_in(scratch: &Path, python: &Path, model: &Path, seconds: u64) -> Result<Measurement> {
+fn measure_in(
+    scratch: &Path,
+    python: &Path,
+    model: &Path,
+    options: &BenchOptions,
+) -> Result<Measurement> {
     let program = python.with_file_name("benchmark_app");
     let mut command = Command::new(&program);
     command
         .arg("-m")
         .arg(model)
         .args(["-d", DEVICE, "-nireq", REQUESTS, "-api", "async"])
-        .args(["-t", &seconds.to_string()]);
+        .args(["-t", &options.seconds.to_string()]);
+    if let Some(precision) = &options.precision {
+        command.args(["-infer_precision", precision]);
+    }
     let output = Output::Files(scratch.to_owned());
     let mut process = Process::spawn("benchmark_app", command, output)?;
     let measuring = poll_until(START_LIMIT, || {
@@ -47,7 +55,7 @@ fn measure_in(scratch: &Path, python: &Path, model: &Path, seconds: u64) -> Resu
     }
     // The CPU time of the measurement's middle, without loading before and statistics after it.
     let (begin, from) = (process.usage()?.cpu_time, Instant::now());
-    std::thread::sleep(Duration::from_secs(seconds.saturating_sub(1)));
+    std::thread::sleep(Duration::from_secs(options.seconds.saturating_sub(1)));
     let (end, elapsed) = (process.usage()?.cpu_time, from.elapsed());
     let status = process.wait_with_limit(START_LIMIT)?;
     if !status.success() {

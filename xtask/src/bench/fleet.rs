@@ -9,7 +9,7 @@ use ncs_e2e::producer::{FloodOptions, Producer};
 use ncs_e2e::worker::{Worker, WorkerOptions};
 use serde_json::Value;
 
-use super::Measurement;
+use super::{BenchOptions, Measurement};
 
 /// The real MULTI plugin, over the one device that every machine has.
 pub(super) const DEVICE: &str = "MULTI:CPU";
@@ -27,18 +27,26 @@ pub(super) fn measure(
     model: &str,
     images: &Path,
     amqp_url: &str,
-    seconds: u64,
+    options: &BenchOptions,
 ) -> Result<Measurement> {
-    let options = WorkerOptions::new(runtime, model, amqp_url)?.arguments([
+    let mut worker = WorkerOptions::new(runtime, model, amqp_url)?.arguments([
         "--devices",
         DEVICE,
         "--requests-per-stick",
         REQUESTS,
     ]);
-    let mut worker = Worker::start(&options)?;
+    if let Some(precision) = &options.precision {
+        worker = worker.arguments(["--precision", precision]);
+    }
+    let mut worker = Worker::start(&worker)?;
     flood(model, images, amqp_url, WARM_UP)?;
     let before = worker.usage()?.cpu_time;
-    let report = flood(model, images, amqp_url, Duration::from_secs(seconds))?;
+    let report = flood(
+        model,
+        images,
+        amqp_url,
+        Duration::from_secs(options.seconds),
+    )?;
     let cpu_time = worker.usage()?.cpu_time.saturating_sub(before);
     let drained = worker.drain(GRACE)?;
     if !drained.success() {

@@ -12,7 +12,7 @@ use tracing::debug;
 
 use self::library::Library;
 use crate::network::{self, Network};
-use crate::{Device, EngineError, Target};
+use crate::{Device, EngineError, Precision, Target};
 
 /// A loaded `libopenvino_c` with one OpenVINO core. `Send`, not `Sync`: give it to the thread that
 /// looks after devices and networks.
@@ -97,7 +97,8 @@ impl Runtime {
     }
 
     /// Reads `model` (an IR's `.xml` with its `.bin` beside it), compiles it for `target` and
-    /// creates `infer_requests` requests, at least one. 4 per stick saturate the sticks.
+    /// creates `infer_requests` requests, at least one. 4 per stick saturate the sticks. Without a
+    /// `precision`, each device computes as it likes: a stick in f16, a CPU with AMX in bfloat16.
     ///
     /// # Errors
     ///
@@ -109,8 +110,9 @@ impl Runtime {
         model: &Path,
         target: &Target,
         infer_requests: usize,
+        precision: Option<Precision>,
     ) -> Result<Network, EngineError> {
-        network::load(&mut self.core, model, target, infer_requests)
+        network::load(&mut self.core, model, target, infer_requests, precision)
     }
 }
 
