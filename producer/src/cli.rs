@@ -2,7 +2,7 @@
 
 use crate::synthetic::Size;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ncs_broker::Address;
+use ncs_broker::UncheckedAddress;
 use ncs_protocol::ModelName;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -71,7 +71,7 @@ pub struct FloodArgs {
         value_name = "URL",
         default_value = "amqp://localhost:5672"
     )]
-    pub amqp_url: Address,
+    pub amqp_url: UncheckedAddress,
 }
 
 /// Where the images come from.
@@ -118,8 +118,8 @@ impl From<JobEncoding> for ncs_protocol::Encoding {
 
 fn parse_rate(text: &str) -> Result<f64, String> {
     match text.strip_suffix("/s").unwrap_or(text).parse::<f64>() {
-        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),
-        _ => Err("expected a number of jobs per second above 0, such as 250 or 0.5/s".to_owned()),
+        Ok(rate) if (0.001..=1e6).contains(&rate) => Ok(rate),
+        _ => Err("expected jobs per second, 0.001 to 1000000, such as 250 or 0.5/s".to_owned()),
     }
 }
 
@@ -151,7 +151,7 @@ mod tests {
     fn a_rate_is_a_positive_number() {
         assert_eq!(parse_rate("250"), Ok(250.0));
         assert_eq!(parse_rate("0.5/s"), Ok(0.5));
-        for wrong in ["0", "-1", "NaN", "inf", "fast"] {
+        for wrong in ["0", "-1", "1e-20", "NaN", "inf", "fast"] {
             assert!(parse_rate(wrong).is_err(), "{wrong}");
         }
     }

@@ -12,7 +12,9 @@ use anyhow::Context;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use ncs_broker::connection::QueueState;
-use ncs_broker::{BrokerError, Connection, Consumer, Message, Publisher, reconnect_delays};
+use ncs_broker::{
+    Address, BrokerError, Connection, Consumer, Message, Publisher, Ticket, reconnect_delays,
+};
 use ncs_program::shutdown;
 use ncs_protocol::{Job, JobResult, topology};
 use std::cell::{Cell, RefCell};
@@ -37,13 +39,12 @@ pub fn run(arguments: &FloodArgs) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("cannot start the async runtime")?;
-    let ledger = runtime.block_on(async {
-        let flood = Flood::new(arguments, images, shutdown::on_signal()?);
-        flood.run().await?;
-        Ok::<_, anyhow::Error>(flood.ledger.into_inner())
-    })?;
-    let report = Report::new(arguments.model.as_str(), arguments.window, &ledger);
+    let flood = Flood::new(arguments, images)?;
+    let end = runtime.block_on(flood.run());
+    // Whatever ended it, what was found until then is told.
+    let report = Report::new(arguments, &flood.ledger.into_inner());
     report.write(arguments.json.as_deref())?;
+    end?;
     Ok(if report.is_good() {
         ExitCode::SUCCESS
     } else {
@@ -56,6 +57,7 @@ pub fn run(arguments: &FloodArgs) -> anyhow::Result<ExitCode> {
 /// All its futures run in one task, so the cells are never borrowed across an await.
 struct Flood<'a> {
     arguments: &'a FloodArgs,
+    address: Address,
     images: Vec<Image>,
     result_queue: String,
     ledger: RefCell<Ledger>,
@@ -64,6 +66,8 @@ struct Flood<'a> {
     window: Semaphore,
     start: Instant,
     last_progress: Cell<Instant>,
+    /// The broker refuses jobs at the moment; said once until it takes them again.
+    refusing: Cell<bool>,
     shutdown: CancellationToken,
 }
 
@@ -76,8 +80,9 @@ struct Link {
 }
 
 impl<'a> Flood<'a> {
-    fn new(arguments: &'a FloodArgs, images: Vec<Image>, shutdown: CancellationToken) -> Self {
-        Self {
+    fn new(arguments: &'a FloodArgs, images: Vec<Image>) -> Result<Self, BrokerError> {
+        Ok(Self {
+            address: arguments.amqp_url.check()?,
             arguments,
             images,
             result_queue: format!("ncs.results.{}", Uuid::now_v7()),
@@ -85,12 +90,14 @@ impl<'a> Flood<'a> {
             window: Semaphore::new(usize::from(arguments.window)),
             start: Instant::now(),
             last_progress: Cell::new(Instant::now()),
-            shutdown,
-        }
+            refusing: Cell::new(false),
+            shutdown: CancellationToken::new(),
+        })
     }
 
     /// Until all jobs are sent and answered, or nothing moves any more.
     async fn run(&self) -> anyhow::Result<()> {
+        shutdown::on_signal(&self.shutdown)?;
         let mut link = self.connect().await?;
         self.check_queue(&link).await?;
         let mut progress = Progress::new(self.arguments.extent.jobs);
@@ -116,33 +123,56 @@ impl<'a> Flood<'a> {
         Ok(())
     }
 
-    /// Until the broker is back; `None` when nobody wants to wait any longer.
+    /// Until the broker is back; `None` when there is nothing left to wait for, or nobody wants to.
     async fn connect_again(&self) -> anyhow::Result<Option<Link>> {
-        let mut delays = reconnect_delays();
-        while !self.shutdown.is_cancelled() && !self.has_timed_out() {
-            tokio::time::sleep(delays.next().unwrap_or_default()).await;
-            match self.connect().await {
-                Ok(link) => {
-                    tracing::info!("connected again");
-                    return Ok(Some(link));
+        let timeout = self.arguments.timeout;
+        let trying = async {
+            for delay in reconnect_delays() {
+                tokio::time::sleep(delay).await;
+                match self.connect().await {
+                    Ok(link) => return Ok(Some(link)),
+                    Err(error) if error.is_temporary() => {}
+                    Err(error) => return Err(error.into()),
                 }
-                Err(error) if error.is_temporary() => {}
-                Err(error) => return Err(error.into()),
             }
+            Ok(None)
+        };
+        if self.all_sent() && self.ledger.borrow().unanswered() == 0 {
+            return Ok(None);
         }
-        Ok(None)
+        tokio::select! {
+            link = trying => {
+                tracing::info!("connected again");
+                // The fleet has had no chance to answer meanwhile.
+                self.last_progress.set(Instant::now());
+                link
+            }
+            () = tokio::time::sleep(timeout) => {
+                let timeout = humantime::format_duration(timeout);
+                tracing::error!("no broker for {timeout}; giving up");
+                Ok(None)
+            }
+            () = self.shutdown.cancelled() => Ok(None),
+        }
+    }
+
+    /// No more jobs are to be sent.
+    fn all_sent(&self) -> bool {
+        let extent = &self.arguments.extent;
+        self.shutdown.is_cancelled()
+            || extent
+                .jobs
+                .is_some_and(|jobs| self.ledger.borrow().sent >= jobs)
+            || extent
+                .duration
+                .is_some_and(|duration| self.start.elapsed() >= duration)
     }
 
     async fn connect(&self) -> Result<Link, BrokerError> {
-        let FloodArgs {
-            amqp_url,
-            model,
-            window,
-            ..
-        } = self.arguments;
+        let FloodArgs { model, window, .. } = self.arguments;
         let name = format!("ncs-producer {} flood {model}", std::process::id());
-        let jobs = Connection::open(amqp_url, &format!("{name} jobs")).await?;
-        let results = Connection::open(amqp_url, &format!("{name} results")).await?;
+        let jobs = Connection::open(&self.address, &format!("{name} jobs")).await?;
+        let results = Connection::open(&self.address, &format!("{name} results")).await?;
         results
             .declare(&topology::for_producer(&self.result_queue))
             .await?;
@@ -257,12 +287,10 @@ impl<'a> Flood<'a> {
     /// Waits until another job may be sent, and enters it in the ledger; `None` when all are sent.
     /// May be dropped while it waits: a job is only taken when it is returned.
     async fn next_job(&self) -> Option<Unconfirmed> {
-        let number = self.ledger.borrow().sent;
-        let extent = &self.arguments.extent;
-        let over = |duration: Duration| self.start.elapsed() >= duration;
-        if extent.jobs.is_some_and(|jobs| number >= jobs) || extent.duration.is_some_and(over) {
+        if self.all_sent() {
             return None;
         }
+        let number = self.ledger.borrow().sent;
         let due = async {
             if let Some(rate) = self.arguments.rate {
                 #[expect(clippy::cast_precision_loss, reason = "a number of jobs fits")]
@@ -271,13 +299,17 @@ impl<'a> Flood<'a> {
             }
             self.window.acquire().await
         };
+        let over = async {
+            match self.arguments.extent.duration {
+                Some(duration) => tokio::time::sleep_until((self.start + duration).into()).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             // An error: the semaphore is closed, which it never is.
             permit = due => permit.ok()?.forget(),
+            () = over => return None,
             () = self.shutdown.cancelled() => return None,
-        }
-        if extent.duration.is_some_and(over) {
-            return None;
         }
         let image = usize::try_from(number).unwrap_or(0) % self.images.len();
         let job = Unconfirmed {
@@ -303,9 +335,13 @@ impl<'a> Flood<'a> {
             }
             if confirmed.accepted {
                 self.ledger.borrow_mut().confirmed(&job.id);
+                self.refusing.set(false);
                 return Ok(());
             }
             self.ledger.borrow_mut().refused += 1;
+            if !self.refusing.replace(true) {
+                tracing::warn!("the queue is full: the broker refuses jobs; trying until it takes");
+            }
             tokio::time::sleep(REFUSED_DELAY).await;
         }
     }
@@ -336,12 +372,20 @@ impl<'a> Flood<'a> {
 
     /// Enters results in the ledger until all jobs are sent and answered.
     async fn collect(&self, consumer: &mut Consumer, sent: &Cell<bool>) -> anyhow::Result<()> {
-        let mut unacked = 0;
+        // The last result that is not acked yet, which stands for all before it, and their number.
+        let mut unacked: Option<Ticket> = None;
+        let mut together = 0;
         while !sent.get() || self.ledger.borrow().unanswered() > 0 {
             let next = tokio::select! {
                 next = consumer.next() => next,
-                // Only to notice that the last job has been sent, and answered before that.
-                () = tokio::time::sleep(progress::INTERVAL) => continue,
+                // To ack what came, and to notice that the last job was sent and answered before.
+                () = tokio::time::sleep(progress::INTERVAL) => {
+                    if let Some(ticket) = unacked.take() {
+                        ticket.ack_with_earlier().await?;
+                        together = 0;
+                    }
+                    continue;
+                }
             };
             let Some(delivery) = next else {
                 let reason = format!("the queue {} was deleted", self.result_queue);
@@ -356,10 +400,13 @@ impl<'a> Flood<'a> {
                 Ok(result) => self.enter(&result),
                 Err(error) => tracing::warn!(%error, "this message in the result queue is none"),
             }
-            unacked += 1;
-            if unacked == ACKED_TOGETHER {
-                delivery.ticket.ack_with_earlier().await?;
-                unacked = 0;
+            unacked = Some(delivery.ticket);
+            together += 1;
+            if together == ACKED_TOGETHER
+                && let Some(ticket) = unacked.take()
+            {
+                ticket.ack_with_earlier().await?;
+                together = 0;
             }
         }
         // What is not acked goes with the queue, which nobody needs any more.

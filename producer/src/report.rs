@@ -1,5 +1,6 @@
 //! What a flood found: JSON keeps the figures, the text is a view of them.
 
+use crate::cli::FloodArgs;
 use crate::ledger::{FailureCount, Ledger};
 use anyhow::Context;
 use serde::Serialize;
@@ -13,6 +14,8 @@ use std::path::Path;
 pub struct Report {
     /// The model.
     pub model: String,
+    /// Jobs that were asked for; absent for a duration.
+    pub asked: Option<u64>,
     /// Jobs handed to the broker.
     pub sent: u64,
     /// Jobs with a result, be it classes or an error.
@@ -55,12 +58,13 @@ pub struct Latency {
 impl Report {
     /// Sums up.
     #[must_use]
-    pub fn new(model: &str, window: u16, ledger: &Ledger) -> Self {
+    pub fn new(arguments: &FloodArgs, ledger: &Ledger) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "latencies end at an hour")]
         let milliseconds = |us: u64| us as f64 / 1_000.0;
         let quantile = |q| milliseconds(ledger.latency_us.value_at_quantile(q));
         Self {
-            model: model.to_owned(),
+            model: arguments.model.to_string(),
+            asked: arguments.extent.jobs,
             sent: ledger.sent,
             answered: ledger.answered,
             failed: ledger.failed,
@@ -75,16 +79,19 @@ impl Report {
                 p99: quantile(0.99),
                 max: milliseconds(ledger.latency_us.max()),
             },
-            window,
+            window: arguments.window,
             workers: ledger.workers.clone(),
             failures: ledger.failures.clone(),
         }
     }
 
-    /// Every job was answered, and none with an error.
+    /// Every job that was asked for was answered, and none with an error.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        self.sent > 0 && self.lost == 0 && self.failed == 0
+        self.sent > 0
+            && self.asked.is_none_or(|asked| self.sent == asked)
+            && self.lost == 0
+            && self.failed == 0
     }
 
     /// Writes the report for people to standard output, and as JSON to `json`. With `-` the JSON

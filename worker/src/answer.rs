@@ -62,12 +62,19 @@ impl Answers {
             .insert(HEADER_DEAD_REASON.to_owned(), reason);
         properties.headers.insert(HEADER_DEAD_CODE.to_owned(), code);
         properties.persistent = true;
+        // The client's deadline for its answer is not one for whoever looks at dead letters.
+        properties.expiration = None;
+        // What the broker would not take back goes without its body.
+        let body = match error {
+            JobError::TooLarge(_) => Vec::new(),
+            _ => delivery.body.clone(),
+        };
         let mut messages = vec![Message {
             exchange: DEAD.to_owned(),
             routing_key: self.model.to_string(),
             mandatory: true,
             properties,
-            body: delivery.body.clone(),
+            body,
         }];
         let properties = &delivery.properties;
         if let Some(reply_to) = properties.reply_to.as_deref() {

@@ -3,7 +3,7 @@
 #![expect(clippy::doc_markdown, reason = "help texts are not Markdown")]
 
 use clap::{Args, Parser, Subcommand};
-use ncs_broker::Address;
+use ncs_broker::UncheckedAddress;
 use ncs_engine::{ColorOrder, DeviceChoice, Precision, Preprocessing};
 use ncs_protocol::ModelName;
 use std::net::SocketAddr;
@@ -112,7 +112,7 @@ pub struct RunArgs {
         default_value = "amqp://localhost:5672",
         hide_default_value = false
     )]
-    pub amqp_url: Address,
+    pub amqp_url: UncheckedAddress,
     /// Where /metrics, /healthz and /readyz are served
     #[arg(
         long,
@@ -218,6 +218,22 @@ mod tests {
         assert_eq!(parse(&[]).infer_requests(2), 8);
         assert_eq!(parse(&["--requests-per-stick", "2"]).infer_requests(3), 6);
         assert_eq!(parse(&["--sync"]).infer_requests(3), 1);
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_refused_without_its_password() {
+        let url = "amqp://ann:s3cret@rabbit:port";
+        let arguments = ["ncs-worker", "run", "--model", "m.xml", "--amqp-url", url];
+        let cli = Cli::try_parse_from(arguments).unwrap();
+        assert!(!format!("{cli:?}").contains("s3cret"));
+        let Command::Run(run) = cli.command else {
+            panic!("not run")
+        };
+        let error = run.amqp_url.check().unwrap_err().to_string();
+        assert!(
+            error.contains("rabbit") && !error.contains("s3cret"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub mod cli;
 pub mod devices;
 pub mod http;
 pub mod identity;
+mod in_hand;
 pub mod labels;
 pub mod metrics;
 pub mod network;

@@ -36,8 +36,8 @@ pub struct Metrics {
     pub prefetch: IntGauge,
     /// 1 while connected to the broker and consuming.
     pub broker_connected: IntGauge,
-    /// Results whose queue is gone.
-    pub results_unroutable: IntCounter,
+    /// Results that could not be handed over.
+    pub results_undelivered: IntCounter,
     info: IntGaugeVec,
 }
 
@@ -114,9 +114,9 @@ impl Metrics {
             "ncs_worker_broker_connected",
             "1 while connected to the broker and consuming, else 0.",
         )?;
-        let results_unroutable = IntCounter::new(
-            "ncs_worker_results_unroutable_total",
-            "Results that nobody gets, because the queue in reply_to is gone.",
+        let results_undelivered = IntCounter::new(
+            "ncs_worker_results_undelivered_total",
+            "Results that nobody gets, because the queue in reply_to is gone or stays full.",
         )?;
         let info = IntGaugeVec::new(
             Opts::new(
@@ -128,7 +128,7 @@ impl Metrics {
         registry.register(Box::new(jobs.clone()))?;
         registry.register(Box::new(job_errors.clone()))?;
         registry.register(Box::new(stages.clone()))?;
-        registry.register(Box::new(results_unroutable.clone()))?;
+        registry.register(Box::new(results_undelivered.clone()))?;
         registry.register(Box::new(info.clone()))?;
         #[cfg(target_os = "linux")]
         registry.register(Box::new(
@@ -155,7 +155,7 @@ impl Metrics {
             infer_requests,
             prefetch,
             broker_connected,
-            results_unroutable,
+            results_undelivered,
             info,
         })
     }
@@ -166,6 +166,13 @@ impl Metrics {
         self.info
             .with_label_values(&[version, openvino, model, device])
             .set(1);
+    }
+
+    /// Counts jobs whose connection was lost, or whose drain timeout was over, before they were
+    /// settled.
+    pub fn count_returned(&self, jobs: u64) {
+        let outcome = JobOutcome::Returned.label();
+        self.jobs.with_label_values(&[outcome]).inc_by(jobs);
     }
 
     /// Counts a settled job.

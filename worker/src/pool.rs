@@ -6,7 +6,7 @@
 
 use crate::answer::{Answers, image_failure};
 use crate::metrics::{JobOutcome, Metrics};
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use ncs_broker::{Delivery, Message, Ticket};
 use ncs_engine::{
@@ -87,12 +87,12 @@ impl Received {
 
 impl Pool {
     /// Starts a thread for each request. `capacity` bounds the jobs that wait for one: the
-    /// prefetch. The first inference that fails is sent to `failures`.
+    /// prefetch. The first inference that fails, or thread that panics, is sent to `failures`.
     pub fn start(
         requests: Vec<(InferRequest, ImageDecoder)>,
         capacity: usize,
         shared: &Arc<Shared>,
-        failures: &mpsc::Sender<EngineError>,
+        failures: &mpsc::Sender<anyhow::Error>,
     ) -> anyhow::Result<Self> {
         let (jobs, waiting) = crossbeam_channel::bounded::<Received>(capacity);
         let mut threads = Vec::with_capacity(requests.len());
@@ -106,8 +106,14 @@ impl Pool {
             let thread = std::thread::Builder::new()
                 .name(format!("infer-{number}"))
                 .spawn(move || {
-                    if let Err(error) = worker.work(&jobs) {
-                        // Full: another thread has reported the same.
+                    // Decoders' panics are caught by the engine. Whatever else panics may have left
+                    // anything half-done.
+                    let working = AssertUnwindSafe(|| worker.work(&jobs));
+                    let end = std::panic::catch_unwind(working)
+                        .map_err(|_| anyhow!("an inference thread panicked"))
+                        .and_then(|end| end.map_err(anyhow::Error::from));
+                    if let Err(error) = end {
+                        // Full: another thread has reported one before.
                         let _ = failures.try_send(error);
                     }
                 })
@@ -125,8 +131,8 @@ impl Pool {
     /// the capacity.
     pub fn submit(&self, job: Received) -> anyhow::Result<()> {
         self.jobs.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => anyhow::anyhow!("more jobs in hand than the prefetch allows"),
-            TrySendError::Disconnected(_) => anyhow::anyhow!("all inference threads have ended"),
+            TrySendError::Full(_) => anyhow!("more jobs in hand than the prefetch allows"),
+            TrySendError::Disconnected(_) => anyhow!("all inference threads have ended"),
         })
     }
 
@@ -149,8 +155,9 @@ impl Pool {
             while !thread.is_finished() && Instant::now() < deadline {
                 std::thread::sleep(Duration::from_millis(1));
             }
-            if thread.is_finished() && thread.join().is_err() {
-                tracing::error!("an inference thread panicked");
+            if thread.is_finished() {
+                // Its panic, if it was one, was reported as a failure.
+                let _ = thread.join();
             }
         }
     }
@@ -205,16 +212,7 @@ impl Worker {
             wait_us,
             ..StageTimes::default()
         };
-        // A panic is the failure of this job alone. The request and the decoder are written anew
-        // by the next job, so that nothing half-done is left in them.
-        let inferring = AssertUnwindSafe(|| self.infer(&job, &mut times));
-        let outcome = match std::panic::catch_unwind(inferring) {
-            Ok(outcome) => outcome?,
-            Err(_panic) => Outcome::Error(Failure {
-                code: ErrorCode::Internal,
-                message: "the worker failed on this image; its log says where".to_owned(),
-            }),
-        };
+        let outcome = self.infer(&job, &mut times)?;
         let counted = match &outcome {
             Outcome::Classes(_) => {
                 self.shared.metrics.observe(&times);
@@ -243,6 +241,17 @@ impl Worker {
             .request
             .top_k(usize::try_from(top_k).unwrap_or(usize::MAX))?;
         times.infer_us = micros(start.elapsed());
+        if let Some(score) = scores.iter().find(|score| !score.score.is_finite()) {
+            let message = format!(
+                "the network gave class {} the score {}; it may be broken, or overflow in this \
+                 precision",
+                score.index, score.score
+            );
+            return Ok(Outcome::Error(Failure {
+                code: ErrorCode::Internal,
+                message,
+            }));
+        }
         Ok(answers.classes(&scores))
     }
 

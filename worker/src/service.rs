@@ -123,7 +123,7 @@ fn settings(
         .set(i64::try_from(loaded.infer_requests)?);
     metrics.prefetch.set(i64::from(prefetch));
     Ok(Settings {
-        address: arguments.amqp_url.clone(),
+        address: arguments.amqp_url.check()?,
         name: format!("ncs-worker {identity} {model}"),
         topology: topology::for_worker(model),
         queue: topology::jobs_queue(model),
@@ -137,9 +137,10 @@ async fn serve(
     metrics_addr: SocketAddr,
     settings: &Settings,
     pool: &Pool,
-    mut failures: mpsc::Receiver<EngineError>,
+    mut failures: mpsc::Receiver<anyhow::Error>,
 ) -> anyhow::Result<()> {
-    let shutdown = shutdown::on_signal()?;
+    let shutdown = CancellationToken::new();
+    shutdown::on_signal(&shutdown)?;
     let endpoint = Endpoint::bind(metrics_addr).await?;
     tracing::info!(address = %endpoint.address()?, "serving /metrics, /healthz and /readyz");
     tokio::select! {
@@ -149,7 +150,7 @@ async fn serve(
             bail!("the metrics endpoint ended by itself")
         }
         Some(error) = failures.recv() => {
-            Err(error).context("inference failed; the jobs in hand go back to the broker")
+            Err(error.context("inference failed; the jobs in hand go back to the broker"))
         }
     }
 }

@@ -3,18 +3,26 @@
 //! Two connections, in truth: while RabbitMQ blocks a publisher it reads nothing from that
 //! connection, and acks must still get through.
 
+use crate::in_hand::InHand;
 use crate::metrics::{JobOutcome, Metrics};
 use crate::pool::{Finished, Pool, Received};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use ncs_broker::{Address, BrokerError, Connection, Consumer, Message, Publisher, Settled};
+use ncs_broker::{
+    Address, BrokerError, Connection, Consumer, Message, Publisher, Returned, Settled,
+};
 use ncs_protocol::Topology;
-use std::time::Duration;
+use ncs_protocol::properties::HEADER_DEAD_CODE;
+use ncs_protocol::topology::RESULTS_QUEUE;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// How long to wait before a result is published again that the broker has refused.
 const REFUSED_DELAY: Duration = Duration::from_millis(250);
+/// For how long a refused result is tried again. A client's own queue may be full because nobody
+/// reads it; it must not keep the worker from everybody else's jobs.
+const REFUSED_LIMIT: Duration = Duration::from_secs(30);
 
 /// What to serve, and how.
 pub struct Settings {
@@ -48,7 +56,7 @@ pub struct Session<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drained {
     /// Jobs that the drain timeout did not cover; the broker hands them out again.
-    pub left: i64,
+    pub left: u64,
 }
 
 impl<'a> Session<'a> {
@@ -81,8 +89,10 @@ impl<'a> Session<'a> {
             mut consumer,
             publisher,
         } = self;
-        let metrics = &settings.metrics;
-        metrics.broker_connected.set(1);
+        let work = Work {
+            settings,
+            in_hand: InHand::begin(&settings.metrics),
+        };
         let (finished, to_publish) = mpsc::channel(usize::from(settings.prefetch));
         let overdue = async {
             shutdown.cancelled().await;
@@ -91,16 +101,15 @@ impl<'a> Session<'a> {
         let end = tokio::select! {
             done = async {
                 tokio::try_join!(
-                    settings.take_jobs(&mut consumer, pool, finished, shutdown),
-                    settings.publish_results(&publisher, to_publish),
+                    work.take_jobs(&mut consumer, pool, finished, shutdown),
+                    work.publish_results(&publisher, to_publish),
                 )
             } => done.map(|_| Drained { left: 0 }),
             error = jobs.lost() => Err(error.into()),
             error = results.lost() => Err(error.into()),
-            () = overdue => Ok(Drained { left: metrics.jobs_in_hand.get() }),
+            () = overdue => Ok(Drained { left: work.in_hand.count() }),
         };
-        metrics.broker_connected.set(0);
-        metrics.jobs_in_hand.set(0);
+        drop(work);
         pool.discard_waiting();
         if end.is_ok() {
             tokio::join!(jobs.close(), results.close());
@@ -109,7 +118,13 @@ impl<'a> Session<'a> {
     }
 }
 
-impl Settings {
+/// What a session does; its futures share it within one task.
+struct Work<'a> {
+    settings: &'a Settings,
+    in_hand: InHand,
+}
+
+impl Work<'_> {
     /// Consumes until shutdown, then until the broker has stopped sending.
     async fn take_jobs(
         &self,
@@ -123,17 +138,19 @@ impl Settings {
             tokio::select! {
                 () = shutdown.cancelled(), if !cancelled => {
                     cancelled = true;
+                    self.settings.metrics.broker_connected.set(0);
                     consumer.cancel().await?;
                 }
                 next = consumer.next() => match next {
                     Some(delivery) => {
-                        self.metrics.jobs_in_hand.inc();
-                        pool.submit(Received::now(delivery?, finished.clone()))?;
+                        let received = Received::now(delivery?, finished.clone());
+                        self.in_hand.taken();
+                        pool.submit(received)?;
                     }
                     // The jobs in hand hold senders too: the publishing ends with the last.
                     None if cancelled => return Ok(()),
                     None => {
-                        let reason = format!("the queue {} was deleted", self.queue);
+                        let reason = format!("the queue {} was deleted", self.settings.queue);
                         return Err(BrokerError::Lost { doing: "consuming", reason }.into());
                     }
                 },
@@ -169,31 +186,67 @@ impl Settings {
             outcome,
             at,
         } = finished;
+        let mut settled = None;
         for message in &messages {
-            self.publish(publisher, message).await?;
+            match self.publish(publisher, message).await {
+                Ok(()) => {}
+                // Another try would fail the same way, here and at every other worker.
+                Err(BrokerError::InvalidMessage(reason)) => {
+                    tracing::error!(reason, "an answer cannot be sent; its job is dead-lettered");
+                    settled = Some(JobOutcome::DeadLettered(ncs_protocol::ErrorCode::Internal));
+                }
+                Err(error) => return Err(error),
+            }
         }
-        self.metrics.observe_publish(at.elapsed());
-        let outcome = match ticket.ack().await? {
-            Settled::Told => outcome,
-            Settled::WillBeRedelivered => JobOutcome::Returned,
+        self.settings.metrics.observe_publish(at.elapsed());
+        let told = match settled {
+            None => ticket.ack().await?,
+            Some(_) => ticket.reject().await?,
         };
-        self.metrics.count(outcome);
-        self.metrics.jobs_in_hand.dec();
+        self.in_hand.settled(match told {
+            Settled::Told => settled.unwrap_or(outcome),
+            Settled::WillBeRedelivered => JobOutcome::Returned,
+        });
         Ok(())
     }
 
+    /// Publishes until the broker has the message, or nobody will ever get it.
     async fn publish(&self, publisher: &Publisher, message: &Message) -> Result<(), BrokerError> {
+        let start = Instant::now();
         loop {
             let confirmed = publisher.publish(message).await?.confirmed().await?;
-            if let Some(returned) = confirmed.returned {
-                // Whoever asked has gone, and the result with nobody to read it is dropped.
-                self.metrics.results_unroutable.inc();
-                tracing::debug!(queue = returned.routing_key, "nobody waits for this result");
+            if let Some(returned) = &confirmed.returned {
+                self.undelivered(returned)?;
             }
             if confirmed.accepted {
                 return Ok(());
             }
+            if start.elapsed() > REFUSED_LIMIT {
+                let queue = &message.routing_key;
+                tracing::warn!(
+                    queue,
+                    "this queue is full and nobody reads it: a result is dropped"
+                );
+                self.settings.metrics.results_undelivered.inc();
+                return Ok(());
+            }
             tokio::time::sleep(REFUSED_DELAY).await;
         }
+    }
+
+    /// A message that reached no queue. Whoever asked for a result has gone, and it is dropped; but
+    /// the queues that we declare ourselves must be there.
+    fn undelivered(&self, returned: &Returned) -> Result<(), BrokerError> {
+        let queue = &returned.routing_key;
+        if queue == RESULTS_QUEUE || returned.properties.text(HEADER_DEAD_CODE).is_some() {
+            let reason = "a queue of the fleet's own was deleted".to_owned();
+            return Err(BrokerError::Lost {
+                doing: "publishing",
+                reason,
+            });
+        }
+        self.settings.metrics.results_undelivered.inc();
+        tracing::debug!(queue, "nobody waits for this result");
+        Ok(())
     }
 }

@@ -61,6 +61,30 @@ impl fmt::Debug for Address {
     }
 }
 
+/// A broker's address as it was given. Command-line parsers quote what they cannot parse, and with
+/// it the password; this takes anything, shows nothing, and is checked afterwards.
+#[derive(Clone)]
+pub struct UncheckedAddress(String);
+
+impl UncheckedAddress {
+    /// Parses it; an error shows no credentials.
+    pub fn check(&self) -> Result<Address, BrokerError> {
+        self.0.parse()
+    }
+}
+
+impl From<String> for UncheckedAddress {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for UncheckedAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UncheckedAddress(…)")
+    }
+}
+
 /// What somebody typed, without what stands before an `@`.
 fn without_credentials(text: &str) -> String {
     match text.rsplit_once('@') {

@@ -1,6 +1,6 @@
 //! One connection: opening it, declaring on it, and knowing when it is lost.
 
-use crate::limit::limited;
+use crate::limit::{limited, limited_declaration};
 use crate::properties::short;
 use crate::{Address, BrokerError, Consumer, OPERATION_LIMIT, Publisher};
 use futures_util::StreamExt;
@@ -57,7 +57,7 @@ impl Connection {
             };
             let name = exchange.name.into();
             let declaring = channel.exchange_declare(name, kind, options, FieldTable::default());
-            limited("declaring an exchange", declaring).await?;
+            limited_declaration("declaring an exchange", declaring).await?;
         }
         for queue in &topology.queues {
             let mut arguments = FieldTable::default();
@@ -73,7 +73,7 @@ impl Connection {
                 ..Default::default()
             };
             let name = short("queue's name", &queue.name)?;
-            limited(
+            limited_declaration(
                 "declaring a queue",
                 channel.queue_declare(name, options, arguments),
             )
@@ -87,7 +87,7 @@ impl Connection {
                 QueueBindOptions::default(),
                 FieldTable::default(),
             );
-            limited("binding a queue", binding).await?;
+            limited_declaration("binding a queue", binding).await?;
         }
         close(&channel).await;
         Ok(())
@@ -102,7 +102,7 @@ impl Connection {
         };
         let name = short("queue's name", queue)?;
         let looking = channel.queue_declare(name, options, FieldTable::default());
-        let state = limited("looking at a queue", looking).await?;
+        let state = limited_declaration("looking at a queue", looking).await?;
         close(&channel).await;
         Ok(QueueState {
             messages: state.message_count(),
@@ -115,7 +115,7 @@ impl Connection {
         let channel = limited("opening a channel", self.connection.create_channel()).await?;
         let name = short("queue's name", queue)?;
         let deleting = channel.queue_delete(name, lapin::options::QueueDeleteOptions::default());
-        limited("deleting a queue", deleting).await?;
+        limited_declaration("deleting a queue", deleting).await?;
         close(&channel).await;
         Ok(())
     }

@@ -81,7 +81,7 @@ impl Consumer {
                 redelivered: delivery.redelivered,
                 ticket: Ticket(delivery.acker),
             }),
-            Err(error) => Err(BrokerError::from_lapin("consuming", &error)),
+            Err(error) => Err(BrokerError::lost("consuming", &error)),
         })
     }
 
@@ -111,19 +111,12 @@ impl Ticket {
             .map(Settled::from_told)
     }
 
-    /// The message returns to the queue undone. (`basic.reject`: RabbitMQ 4.3 counts it towards
-    /// the delivery limit, which it does not for `basic.nack`.)
-    pub async fn requeue(self) -> Result<Settled, BrokerError> {
-        let rejecting = self.0.reject(BasicRejectOptions { requeue: true });
-        limited("returning a delivery", rejecting)
+    /// The message cannot be done: the broker moves it to the queue's dead letters.
+    pub async fn reject(self) -> Result<Settled, BrokerError> {
+        let rejecting = self.0.reject(BasicRejectOptions { requeue: false });
+        limited("rejecting a delivery", rejecting)
             .await
             .map(Settled::from_told)
-    }
-
-    /// The channel of this delivery is still there.
-    #[must_use]
-    pub fn is_valid(&self) -> bool {
-        self.0.usable()
     }
 }
 

@@ -26,7 +26,10 @@ pub enum BrokerError {
         reason: String,
     },
     /// The broker answers and declines: credentials, virtual host, or it is no AMQP broker.
-    #[error("the broker at {address} declines the connection: {reason}")]
+    #[error(
+        "the broker at {address} declines the connection: {reason}; check user, password and \
+         virtual host"
+    )]
     Declined {
         /// Where.
         address: Address,
@@ -34,10 +37,13 @@ pub enum BrokerError {
         reason: String,
     },
     /// The queue or exchange does not exist.
-    #[error("{0}")]
+    #[error("the broker has no such thing: {0}")]
     NotFound(String),
     /// The queue or exchange exists with other arguments, or may not be used.
-    #[error("the broker refuses {doing}: {reason}")]
+    #[error(
+        "the broker refuses {doing}: {reason}; a queue that another release declared with other \
+         arguments must be emptied and deleted, a missing permission granted"
+    )]
     Refused {
         /// What was tried.
         doing: &'static str,
@@ -73,13 +79,20 @@ impl BrokerError {
         )
     }
 
-    /// Sorts an error of an open connection.
-    pub(crate) fn from_lapin(doing: &'static str, error: &lapin::Error) -> Self {
+    /// An error while messages flow. Whatever the broker says (it closes a channel for a consumer
+    /// that takes too long as for a deleted exchange), connecting and declaring anew is the remedy.
+    pub(crate) fn lost(doing: &'static str, error: &lapin::Error) -> Self {
+        let reason = match error.kind() {
+            ErrorKind::ProtocolError(amqp) => amqp.get_message().to_string(),
+            _ => error.to_string(),
+        };
+        Self::Lost { doing, reason }
+    }
+
+    /// Sorts an error of declaring, or of looking at what is declared.
+    pub(crate) fn of_declaration(doing: &'static str, error: &lapin::Error) -> Self {
         let ErrorKind::ProtocolError(amqp) = error.kind() else {
-            return Self::Lost {
-                doing,
-                reason: error.to_string(),
-            };
+            return Self::lost(doing, error);
         };
         let reason = amqp.get_message().to_string();
         match amqp.kind() {

@@ -19,7 +19,7 @@ mod properties;
 pub mod publisher;
 mod reconnect;
 
-pub use address::Address;
+pub use address::{Address, UncheckedAddress};
 pub use connection::Connection;
 pub use consumer::{Consumer, Delivery, Settled, Ticket};
 pub use error::BrokerError;

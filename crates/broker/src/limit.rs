@@ -16,7 +16,18 @@ pub(crate) async fn limited<T>(
     operation: impl Future<Output = Result<T, lapin::Error>>,
 ) -> Result<T, BrokerError> {
     match tokio::time::timeout(OPERATION_LIMIT, operation).await {
-        Ok(result) => result.map_err(|error| BrokerError::from_lapin(doing, &error)),
+        Ok(result) => result.map_err(|error| BrokerError::lost(doing, &error)),
+        Err(_elapsed) => Err(BrokerError::TimedOut { doing }),
+    }
+}
+
+/// [`limited`], for declaring and looking: here a refusal is for a person to mend.
+pub(crate) async fn limited_declaration<T>(
+    doing: &'static str,
+    operation: impl Future<Output = Result<T, lapin::Error>>,
+) -> Result<T, BrokerError> {
+    match tokio::time::timeout(OPERATION_LIMIT, operation).await {
+        Ok(result) => result.map_err(|error| BrokerError::of_declaration(doing, &error)),
         Err(_elapsed) => Err(BrokerError::TimedOut { doing }),
     }
 }

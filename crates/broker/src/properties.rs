@@ -55,7 +55,11 @@ pub(crate) fn to_amqp(properties: &Properties) -> Result<BasicProperties, Broker
 }
 
 pub(crate) fn from_amqp(amqp: &BasicProperties) -> Properties {
-    let text = |value: &Option<ShortString>| value.as_ref().map(ToString::to_string);
+    // Some clients send empty texts for what they leave out.
+    let text = |value: &Option<ShortString>| {
+        let value = value.as_ref().map(ShortString::as_str);
+        value.filter(|text| !text.is_empty()).map(str::to_owned)
+    };
     let headers = amqp
         .headers()
         .iter()

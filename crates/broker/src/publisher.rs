@@ -126,7 +126,7 @@ async fn unless_blocked<T>(
     let mut operation = pin!(operation);
     loop {
         match tokio::time::timeout(OPERATION_LIMIT, &mut operation).await {
-            Ok(result) => return result.map_err(|error| BrokerError::from_lapin(doing, &error)),
+            Ok(result) => return result.map_err(|error| BrokerError::lost(doing, &error)),
             Err(_elapsed) if connection.blocked() => {}
             Err(_elapsed) => return Err(BrokerError::TimedOut { doing }),
         }

@@ -72,13 +72,8 @@ impl FloodOptions {
     pub fn command(&self) -> Result<Command> {
         let mut command = Command::new(paths::binary("ncs-producer")?);
         without_inherited_settings(&mut command)
-            .args([
-                "flood",
-                "--model",
-                &self.model,
-                "--amqp-url",
-                &self.amqp_url,
-            ])
+            .args(["flood", "--model", &self.model])
+            .env("NCS_AMQP_URL", &self.amqp_url)
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
         Ok(command)

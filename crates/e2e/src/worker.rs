@@ -108,7 +108,7 @@ impl Worker {
             .arg(&options.model)
             .arg("--openvino-dir")
             .arg(&options.openvino_dir)
-            .args(["--amqp-url", &options.amqp_url])
+            .env("NCS_AMQP_URL", &options.amqp_url)
             .args(["--metrics-addr", &metrics_addr.to_string()])
             .args(&options.arguments)
             .envs(

@@ -8,9 +8,8 @@ const EXIT_INTERRUPTED: i32 = 130;
 
 /// Catches SIGTERM and Ctrl-C from now on. The first of them cancels the token; a second one ends
 /// the process at once.
-pub fn on_signal() -> anyhow::Result<CancellationToken> {
+pub fn on_signal(token: &CancellationToken) -> anyhow::Result<()> {
     let mut signals = Signals::catch()?;
-    let token = CancellationToken::new();
     let cancelled = token.clone();
     tokio::spawn(async move {
         let name = signals.next().await;
@@ -20,7 +19,7 @@ pub fn on_signal() -> anyhow::Result<CancellationToken> {
         tracing::warn!("{name} again: ending at once");
         std::process::exit(EXIT_INTERRUPTED);
     });
-    Ok(token)
+    Ok(())
 }
 
 #[cfg(unix)]

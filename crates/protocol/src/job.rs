@@ -166,9 +166,12 @@ impl Encoding {
         let asked = properties
             .text(HEADER_ACCEPT)
             .and_then(Self::of_content_type);
-        asked.unwrap_or(match properties.content_type.as_deref() {
-            Some(CONTENT_TYPE_BINCODE) => Self::Bincode,
-            _ => Self::Json,
+        asked.unwrap_or_else(|| {
+            let content_type = properties.content_type.as_deref().unwrap_or("");
+            match media_type(content_type).as_str() {
+                CONTENT_TYPE_BINCODE => Self::Bincode,
+                _ => Self::Json,
+            }
         })
     }
 
@@ -293,11 +296,10 @@ impl<'m> Job<'m> {
 
 /// The id that names the job in its result: `message_id`, else the client's `correlation_id`.
 fn job_id(properties: &Properties) -> Result<&str, JobError> {
-    let id = properties
-        .message_id
-        .as_deref()
-        .or(properties.correlation_id.as_deref())
-        .filter(|id| !id.is_empty())
+    let id = [&properties.message_id, &properties.correlation_id]
+        .into_iter()
+        .flatten()
+        .find(|id| !id.is_empty())
         .ok_or(JobError::MissingId)?;
     if id.len() > MAX_ID_BYTES {
         return Err(JobError::IdTooLong(id.len()));

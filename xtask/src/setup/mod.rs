@@ -83,7 +83,7 @@ pub(crate) fn run(scope: Scope) -> Result<()> {
 fn steps(scope: Scope, runtime: &Runtime) -> Vec<Box<dyn Step>> {
     let mut steps: Vec<Box<dyn Step>> = vec![
         Box::new(system_packages::SystemPackages::new(runtime)),
-        Box::new(rabbitmq::RabbitMqServer::new(runtime)),
+        Box::new(rabbitmq::RabbitMqServer::new(runtime, scope)),
         Box::new(python::PythonPackages::new(runtime)),
         Box::new(openvino::OpenVino::new(runtime)),
         Box::new(model::GoogLeNet::new(runtime)),

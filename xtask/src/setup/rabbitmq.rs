@@ -2,19 +2,23 @@
 
 use anyhow::{Context, Result, bail};
 use ncs_e2e::paths::Runtime;
+use ncs_e2e::rabbitmq::Installation;
 
-use super::{Finding, Step, apt};
+use super::{Finding, Scope, Step, apt};
 use crate::broker::{NO_BROKER, Source};
 use crate::docker;
 
 pub(super) struct RabbitMqServer {
     runtime: Runtime,
+    /// Whatever broker is given, tests also kill and restart nodes of their own.
+    must_be_installed: bool,
 }
 
 impl RabbitMqServer {
-    pub(super) fn new(runtime: &Runtime) -> Self {
+    pub(super) fn new(runtime: &Runtime, scope: Scope) -> Self {
         Self {
             runtime: runtime.clone(),
+            must_be_installed: scope == Scope::All,
         }
     }
 }
@@ -25,7 +29,12 @@ impl Step for RabbitMqServer {
     }
 
     fn look(&self) -> Result<Finding> {
-        match Source::find() {
+        let source = match Installation::find() {
+            Some(installation) if self.must_be_installed => Some(Source::Installed(installation)),
+            None if self.must_be_installed => None,
+            _ => Source::find(),
+        };
+        match source {
             Some(Source::Given(_)) => Ok(Finding::Done(
                 "NCS_AMQP_URL is set, that broker is used".to_owned(),
             )),
@@ -35,13 +44,17 @@ impl Step for RabbitMqServer {
                 "installing rabbitmq-server with apt-get (without starting it)".to_owned(),
             )),
             Some(Source::Docker) => Ok(Finding::Done("Docker is there, it will run it".to_owned())),
+            None if self.must_be_installed => bail!(
+                "the tests need RabbitMQ's own programs, and there is no apt-get to install them: \
+                 install the package rabbitmq-server"
+            ),
             None => bail!("there is no broker and no apt-get to install one: {NO_BROKER}"),
         }
     }
 
     fn perform(&self) -> Result<Option<String>> {
         let installed = apt::install(&self.runtime, &["rabbitmq-server"]);
-        if installed.is_err() && docker::works() {
+        if installed.is_err() && !self.must_be_installed && docker::works() {
             return Ok(Some(
                 "could not be installed, Docker will run it".to_owned(),
             ));

@@ -2,6 +2,7 @@
 
 use ncs_e2e::paths::Runtime;
 use ncs_e2e::poll_until;
+use ncs_e2e::producer::{FloodOptions, Producer};
 use ncs_e2e::worker::{Worker, WorkerOptions};
 use std::time::Duration;
 use uuid::Uuid;
@@ -57,6 +58,17 @@ pub(crate) fn drain(mut worker: Worker) {
     assert!(status.success(), "{status}{}", worker.last_words());
 }
 
+/// Waits until the worker's metrics show `series`, a whole line. It counts a job when its result is
+/// confirmed and acked, which is after the result has arrived.
+pub(crate) fn wait_for_metric(worker: &Worker, series: &str) {
+    let mut last = String::new();
+    let shown = poll_until(LIMIT, || {
+        last = worker.metrics().ok()?;
+        last.lines().any(|line| line == series).then_some(())
+    });
+    assert!(shown.is_some(), "{series} does not appear in\n{last}");
+}
+
 /// Waits until the worker has answered some of a flood.
 pub(crate) fn wait_until_busy(worker: &Worker) {
     let busy = poll_until(LIMIT, || {
@@ -74,5 +86,22 @@ pub(crate) fn wait_until_busy(worker: &Worker) {
         busy.is_some(),
         "the worker is under load{}",
         worker.last_words()
+    );
+}
+
+/// A flood that lasts, on any host, longer than what a test does to the fleet meanwhile.
+pub(crate) fn steady_flood(model: &str, amqp_url: &str, jobs: u64) -> Producer {
+    let flood = FloodOptions::new(model, amqp_url)
+        .images(&runtime().small_photos_dir(), jobs)
+        .arguments(["--rate", "60", "--timeout", "170s"]);
+    Producer::flood(&flood).expect("started")
+}
+
+/// Holds a flood to have been under way when the fleet was hurt.
+pub(crate) fn assert_still_flooding(producer: &mut Producer) {
+    assert_eq!(
+        producer.try_wait().expect("its state"),
+        None,
+        "the flood was over too soon"
     );
 }

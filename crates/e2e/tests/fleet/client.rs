@@ -128,11 +128,26 @@ impl Client {
             .messages
     }
 
-    /// Leaves nothing behind.
+    /// Leaves its result queue behind no longer.
     pub(crate) async fn close(self) {
-        for queue in [&self.result_queue, &topology::jobs_queue(&self.model)] {
-            self.connection.delete_queue(queue).await.expect("deleted");
-        }
+        self.connection
+            .delete_queue(&self.result_queue)
+            .await
+            .expect("deleted");
         self.connection.close().await;
     }
+}
+
+/// Deletes the model's queue, when its workers have ended: they would declare it again.
+pub(crate) fn clean_up(model: &str) {
+    block_on(async {
+        let client = Client::connect(model).await;
+        let queue = topology::jobs_queue(&client.model);
+        client
+            .connection
+            .delete_queue(&queue)
+            .await
+            .expect("deleted");
+        client.close().await;
+    });
 }

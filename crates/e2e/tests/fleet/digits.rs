@@ -1,7 +1,7 @@
 //! A model that really learned something: every handwritten digit through broker, worker and back.
 
 use crate::bed::{digits, drain, runtime, start, unique};
-use crate::client::{Client, block_on};
+use crate::client::{Client, block_on, clean_up};
 use ncs_protocol::Outcome;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,6 +28,7 @@ fn all_digits_get_the_label_that_openvinos_python_api_gives() {
     let worker = start(&digits(&model));
     let answers = block_on(classify(&model, &folder));
     drain(worker);
+    clean_up(&model);
     assert_eq!(answers.len(), DIGITS);
     for (index, label) in &answers {
         assert_eq!(label, &expected[*index], "digit {index}");
@@ -84,4 +85,7 @@ fn two_models_on_one_broker_do_not_mix() {
         });
     }
     workers.into_iter().for_each(drain);
+    for model in [&first, &second] {
+        clean_up(model);
+    }
 }

@@ -1,18 +1,20 @@
 //! An orderly end under load: what is in hand is answered, the rest stays in the queue.
 
-use crate::bed::{LIMIT, amqp_url, drain, googlenet, runtime, start, unique, wait_until_busy};
-use crate::client::{Client, block_on};
-use ncs_e2e::producer::{FloodOptions, Producer};
+use crate::bed::{
+    LIMIT, amqp_url, assert_still_flooding, drain, googlenet, start, steady_flood, unique,
+    wait_until_busy,
+};
+use crate::client::{Client, block_on, clean_up};
 
 #[test]
 fn a_worker_that_is_told_to_end_under_load_leaves_nothing_half_done() {
     let model = unique("drain");
     let options = googlenet(&model);
     let first = start(&options);
-    let flood = FloodOptions::new(&model, &amqp_url()).images(&runtime().small_photos_dir(), 400);
-    let producer = Producer::flood(&flood).expect("started");
+    let mut producer = steady_flood(&model, &amqp_url(), 400);
     wait_until_busy(&first);
     drain(first);
+    assert_still_flooding(&mut producer);
 
     let second = start(&options);
     let finished = producer.finish(LIMIT).expect("finished");
@@ -35,4 +37,5 @@ fn a_worker_that_is_told_to_end_under_load_leaves_nothing_half_done() {
         assert_eq!(client.waiting().await, 0);
         client.close().await;
     });
+    clean_up(&model);
 }

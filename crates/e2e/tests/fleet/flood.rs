@@ -1,7 +1,10 @@
 //! The main job: a producer floods, a worker infers, every photo is answered.
 
-use crate::bed::{LIMIT, amqp_url, drain, googlenet, runtime, start, unique};
-use crate::client::{Client, block_on};
+use crate::bed::{
+    LIMIT, amqp_url, drain, googlenet, runtime, start, steady_flood, unique, wait_for_metric,
+    wait_until_busy,
+};
+use crate::client::clean_up;
 use ncs_e2e::producer::{Finished, FloodOptions, Producer};
 
 /// Floods a worker with photos and holds the report to what the job promises.
@@ -44,13 +47,9 @@ fn flood_300_photos(worker: &[&str], producer: &[&str]) -> Finished {
         300
     );
 
-    let metrics = worker.metrics().expect("metrics");
-    assert!(
-        metrics.contains("ncs_worker_jobs_total{outcome=\"classified\"} 300"),
-        "{metrics}"
-    );
+    wait_for_metric(&worker, "ncs_worker_jobs_total{outcome=\"classified\"} 300");
     drain(worker);
-    block_on(async { Client::connect(&model).await.close().await });
+    clean_up(&model);
     finished
 }
 
@@ -93,7 +92,7 @@ fn bare_and_bincode_jobs_are_served_side_by_side() {
         assert_eq!(finished.report.expect("a report")["answered"], 150);
     }
     drain(worker);
-    block_on(async { Client::connect(&model).await.close().await });
+    clean_up(&model);
 }
 
 #[test]
@@ -117,7 +116,7 @@ fn a_flood_for_a_duration_at_a_rate_sends_no_more_than_that() {
     let sent = report["sent"].as_u64().expect("sent");
     assert!((10..=41).contains(&sent), "{report}");
     drain(worker);
-    block_on(async { Client::connect(&model).await.close().await });
+    clean_up(&model);
 }
 
 #[test]
@@ -135,4 +134,20 @@ fn a_model_that_nobody_ever_served_is_an_error_that_says_so() {
             .contains(&format!("no queue for the model '{model}'")),
         "{finished:?}"
     );
+}
+
+#[test]
+fn an_interrupted_flood_reports_what_it_did_and_is_no_success() {
+    let model = unique("interrupted");
+    let worker = start(&googlenet(&model));
+    let mut producer = steady_flood(&model, &amqp_url(), 100_000);
+    wait_until_busy(&worker);
+    producer.interrupt().expect("interrupted");
+    let finished = producer.finish(LIMIT).expect("finished");
+    assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+    let report = finished.report.expect("a report");
+    assert_eq!(report["lost"], 0, "{report}");
+    assert_eq!(report["sent"], report["answered"], "{report}");
+    drain(worker);
+    clean_up(&model);
 }

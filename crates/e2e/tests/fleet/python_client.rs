@@ -1,7 +1,7 @@
 //! A client in another language: the one that the documentation shows.
 
 use crate::bed::{amqp_url, drain, googlenet, runtime, start, unique};
-use crate::client::{Client, block_on};
+use crate::client::clean_up;
 use ncs_e2e::paths::repository_root;
 use std::process::Command;
 
@@ -28,7 +28,7 @@ fn the_python_client_of_the_documentation_classifies_a_jpeg() {
         "{result}"
     );
     drain(worker);
-    block_on(async { Client::connect(&model).await.close().await });
+    clean_up(&model);
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! Things that break: a worker is killed, the broker is killed. No job is lost.
 
-use crate::bed::{LIMIT, amqp_url, drain, googlenet, runtime, start, unique, wait_until_busy};
-use crate::client::{Client, block_on};
+use crate::bed::{
+    LIMIT, amqp_url, assert_still_flooding, drain, googlenet, start, steady_flood, unique,
+    wait_until_busy,
+};
+use crate::client::clean_up;
 use ncs_e2e::poll_until;
-use ncs_e2e::producer::{Finished, FloodOptions, Producer};
+use ncs_e2e::producer::Finished;
 use ncs_e2e::rabbitmq::{RabbitMq, RabbitMqOptions};
 
 fn assert_all_answered(finished: &Finished, jobs: u64) {
@@ -21,13 +24,13 @@ fn the_jobs_of_a_killed_worker_are_answered_by_another() {
     let model = unique("killed");
     let options = googlenet(&model);
     let (mut victim, other) = (start(&options), start(&options));
-    let flood = FloodOptions::new(&model, &amqp_url()).images(&runtime().small_photos_dir(), 300);
-    let producer = Producer::flood(&flood).expect("started");
+    let mut producer = steady_flood(&model, &amqp_url(), 300);
     wait_until_busy(&victim);
     victim.kill().expect("killed");
+    assert_still_flooding(&mut producer);
     assert_all_answered(&producer.finish(LIMIT).expect("finished"), 300);
     drain(other);
-    block_on(async { Client::connect(&model).await.close().await });
+    clean_up(&model);
 }
 
 #[test]
@@ -37,9 +40,7 @@ fn worker_and_producer_outlive_a_broker_that_is_killed_and_comes_back() {
     let mut options = googlenet(&model);
     options.amqp_url = node.amqp_url();
     let worker = start(&options);
-    let flood =
-        FloodOptions::new(&model, &node.amqp_url()).images(&runtime().small_photos_dir(), 400);
-    let producer = Producer::flood(&flood).expect("started");
+    let mut producer = steady_flood(&model, &node.amqp_url(), 300);
     wait_until_busy(&worker);
     node.kill().expect("killed");
     let noticed = poll_until(LIMIT, || {
@@ -50,8 +51,9 @@ fn worker_and_producer_outlive_a_broker_that_is_killed_and_comes_back() {
         "the worker notices{}",
         worker.last_words()
     );
+    assert_still_flooding(&mut producer);
     node.restart().expect("it comes back");
-    assert_all_answered(&producer.finish(LIMIT).expect("finished"), 400);
+    assert_all_answered(&producer.finish(LIMIT).expect("finished"), 300);
     drain(worker);
     node.stop().expect("it stops");
 }

@@ -1,7 +1,7 @@
 //! The worker's HTTP side, and what it prints at start.
 
 use crate::bed::{amqp_url, digits, drain, runtime, start, unique};
-use crate::client::{Client, block_on};
+use crate::client::clean_up;
 use ncs_e2e::worker::{Worker, WorkerOptions};
 
 #[test]
@@ -36,7 +36,7 @@ fn a_ready_worker_says_so_and_shows_its_figures() {
         "{stderr}"
     );
     drain(worker);
-    block_on(async { Client::connect(&model).await.close().await });
+    clean_up(&model);
 }
 
 /// Starts a worker that cannot start, and returns its one line of reason.
