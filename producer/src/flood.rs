@@ -3,34 +3,28 @@
 //! A closed loop: at most `window` jobs are unanswered at any time, because a producer that
 //! publishes as fast as it can takes the broker's time from the consumers, and then measures that.
 
+mod collecting;
+mod sending;
+
+pub use sending::MAX_UNCONFIRMED;
+
 use crate::cli::FloodArgs;
 use crate::images::{self, Image};
-use crate::ledger::{Entry, Ledger, Unconfirmed};
+use crate::ledger::Ledger;
 use crate::progress::{self, Progress};
 use crate::report::Report;
 use anyhow::Context;
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
+use collecting::ACKED_TOGETHER;
 use ncs_broker::connection::QueueState;
-use ncs_broker::{
-    Address, BrokerError, Connection, Consumer, Message, Publisher, Ticket, reconnect_delays,
-};
+use ncs_broker::{Address, BrokerError, Connection, Consumer, Publisher, reconnect_delays};
 use ncs_program::shutdown;
-use ncs_protocol::{Job, JobResult, topology};
+use ncs_protocol::topology;
 use std::cell::{Cell, RefCell};
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-
-/// Messages that wait for the broker's confirm at once. Enough to hide the round trip; more only
-/// make the broker serve the producer before the workers.
-pub const MAX_UNCONFIRMED: usize = 8;
-/// Results that are acked together: each ack costs the broker as much as the result itself.
-const ACKED_TOGETHER: u16 = 16;
-/// How long to wait before a job is published again that the broker has refused.
-const REFUSED_DELAY: Duration = Duration::from_millis(100);
 
 /// Floods, prints the report, and says in the exit code whether every job was classified.
 pub fn run(arguments: &FloodArgs) -> anyhow::Result<ExitCode> {
@@ -41,9 +35,11 @@ pub fn run(arguments: &FloodArgs) -> anyhow::Result<ExitCode> {
         .context("cannot start the async runtime")?;
     let flood = Flood::new(arguments, images)?;
     let end = runtime.block_on(flood.run());
-    // Whatever ended it, what was found until then is told.
     let report = Report::new(arguments, &flood.ledger.into_inner());
-    report.write(arguments.json.as_deref())?;
+    // Whatever ended it, what was found until then is told.
+    if end.is_ok() || report.sent > 0 {
+        report.write(arguments.json.as_deref())?;
+    }
     end?;
     Ok(if report.is_good() {
         ExitCode::SUCCESS
@@ -99,53 +95,57 @@ impl<'a> Flood<'a> {
     async fn run(&self) -> anyhow::Result<()> {
         shutdown::on_signal(&self.shutdown)?;
         let mut link = self.connect().await?;
-        self.check_queue(&link).await?;
-        let mut progress = Progress::new(self.arguments.extent.jobs);
-        loop {
-            match self.serve(&mut link, &mut progress).await {
-                Ok(()) => break,
-                Err(error) if is_temporary(&error) => {
-                    tracing::warn!("{error:#}; trying until it is back");
-                }
-                Err(error) => return Err(error),
-            }
-            match self.connect_again().await? {
-                Some(again) => link = again,
-                None => return Ok(()),
-            }
-        }
-        drop(progress);
+        let end = self.run_from(&mut link).await;
         // Its last user is done with it; without this it would wait a day for its expiry.
         if let Err(error) = link.results.delete_queue(&self.result_queue).await {
             tracing::debug!(%error, "cannot delete the result queue");
         }
         tokio::join!(link.jobs.close(), link.results.close());
-        Ok(())
+        end
+    }
+
+    /// The same from the first connection on; `link` is the last one afterwards.
+    async fn run_from(&self, link: &mut Link) -> anyhow::Result<()> {
+        self.check_queue(link).await?;
+        let mut progress = Progress::new(self.arguments.extent.jobs);
+        loop {
+            match self.serve(link, &mut progress).await {
+                Err(error) if is_temporary(&error) => {
+                    tracing::warn!("{error:#}; trying until it is back");
+                }
+                end => return end,
+            }
+            match self.connect_again().await? {
+                Some(again) => *link = again,
+                None => return Ok(()),
+            }
+        }
     }
 
     /// Until the broker is back; `None` when there is nothing left to wait for, or nobody wants to.
-    async fn connect_again(&self) -> anyhow::Result<Option<Link>> {
+    async fn connect_again(&self) -> Result<Option<Link>, BrokerError> {
+        if self.all_sent() && self.ledger.borrow().unanswered() == 0 {
+            return Ok(None);
+        }
         let timeout = self.arguments.timeout;
         let trying = async {
+            // They never end.
             for delay in reconnect_delays() {
                 tokio::time::sleep(delay).await;
                 match self.connect().await {
-                    Ok(link) => return Ok(Some(link)),
                     Err(error) if error.is_temporary() => {}
-                    Err(error) => return Err(error.into()),
+                    connected => return connected.map(Some),
                 }
             }
             Ok(None)
         };
-        if self.all_sent() && self.ledger.borrow().unanswered() == 0 {
-            return Ok(None);
-        }
         tokio::select! {
             link = trying => {
+                let link = link?;
                 tracing::info!("connected again");
                 // The fleet has had no chance to answer meanwhile.
                 self.last_progress.set(Instant::now());
-                link
+                Ok(link)
             }
             () = tokio::time::sleep(timeout) => {
                 let timeout = humantime::format_duration(timeout);
@@ -252,173 +252,6 @@ impl<'a> Flood<'a> {
             tracing::error!("no answer for {timeout}; giving up {unanswered} unanswered jobs");
         }
         timed_out
-    }
-
-    /// Publishes what the last connection left unconfirmed, then new jobs until enough are sent.
-    async fn send(&self, publisher: &Publisher) -> anyhow::Result<()> {
-        let mut confirming = FuturesUnordered::new();
-        let mut again = self.ledger.borrow().unconfirmed().into_iter();
-        loop {
-            let job = if let Some(job) = again.next() {
-                job
-            } else {
-                tokio::select! {
-                    job = self.next_job() => match job {
-                        Some(job) => job,
-                        None => break,
-                    },
-                    Some(confirmed) = confirming.next() => {
-                        confirmed?;
-                        continue;
-                    }
-                }
-            };
-            confirming.push(self.publish(publisher, job));
-            while confirming.len() >= MAX_UNCONFIRMED {
-                confirming.next().await.transpose()?;
-            }
-        }
-        while let Some(confirmed) = confirming.next().await {
-            confirmed?;
-        }
-        Ok(())
-    }
-
-    /// Waits until another job may be sent, and enters it in the ledger; `None` when all are sent.
-    /// May be dropped while it waits: a job is only taken when it is returned.
-    async fn next_job(&self) -> Option<Unconfirmed> {
-        if self.all_sent() {
-            return None;
-        }
-        let number = self.ledger.borrow().sent;
-        let due = async {
-            if let Some(rate) = self.arguments.rate {
-                #[expect(clippy::cast_precision_loss, reason = "a number of jobs fits")]
-                let due = self.start + Duration::from_secs_f64(number as f64 / rate);
-                tokio::time::sleep_until(due.into()).await;
-            }
-            self.window.acquire().await
-        };
-        let over = async {
-            match self.arguments.extent.duration {
-                Some(duration) => tokio::time::sleep_until((self.start + duration).into()).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            // An error: the semaphore is closed, which it never is.
-            permit = due => permit.ok()?.forget(),
-            () = over => return None,
-            () = self.shutdown.cancelled() => return None,
-        }
-        let image = usize::try_from(number).unwrap_or(0) % self.images.len();
-        let job = Unconfirmed {
-            id: Uuid::now_v7().to_string(),
-            image,
-        };
-        let now = Instant::now();
-        let mut ledger = self.ledger.borrow_mut();
-        if ledger.unanswered() == 0 {
-            self.last_progress.set(now);
-        }
-        ledger.sent(job.id.clone(), image, now);
-        Some(job)
-    }
-
-    /// Publishes one job until the broker has it.
-    async fn publish(&self, publisher: &Publisher, job: Unconfirmed) -> anyhow::Result<()> {
-        let message = self.message(&job)?;
-        loop {
-            let confirmed = publisher.publish(&message).await?.confirmed().await?;
-            if confirmed.returned.is_some() {
-                return Err(self.no_queue());
-            }
-            if confirmed.accepted {
-                self.ledger.borrow_mut().confirmed(&job.id);
-                self.refusing.set(false);
-                return Ok(());
-            }
-            self.ledger.borrow_mut().refused += 1;
-            if !self.refusing.replace(true) {
-                tracing::warn!("the queue is full: the broker refuses jobs; trying until it takes");
-            }
-            tokio::time::sleep(REFUSED_DELAY).await;
-        }
-    }
-
-    fn message(&self, Unconfirmed { id, image }: &Unconfirmed) -> anyhow::Result<Message> {
-        let encoding = self.arguments.encoding.into();
-        let submitted_at = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let job = Job {
-            id: id.into(),
-            correlation_id: None,
-            reply_to: Some(self.result_queue.as_str().into()),
-            submitted_at_us: u64::try_from(submitted_at.as_micros()).ok(),
-            accept: encoding,
-            top_k: self.arguments.top_k,
-            content: self.images[*image].content(),
-        };
-        let (properties, body) = job.to_message(encoding)?;
-        Ok(Message {
-            exchange: topology::JOBS_EXCHANGE.to_owned(),
-            routing_key: self.arguments.model.to_string(),
-            mandatory: true,
-            properties,
-            body,
-        })
-    }
-
-    /// Enters results in the ledger until all jobs are sent and answered.
-    async fn collect(&self, consumer: &mut Consumer, sent: &Cell<bool>) -> anyhow::Result<()> {
-        // The last result that is not acked yet, which stands for all before it, and their number.
-        let mut unacked: Option<Ticket> = None;
-        let mut together = 0;
-        while !sent.get() || self.ledger.borrow().unanswered() > 0 {
-            let next = tokio::select! {
-                next = consumer.next() => next,
-                // To ack what came, and to notice that the last job was sent and answered before.
-                () = tokio::time::sleep(progress::INTERVAL) => {
-                    if let Some(ticket) = unacked.take() {
-                        ticket.ack_with_earlier().await?;
-                        together = 0;
-                    }
-                    continue;
-                }
-            };
-            let Some(delivery) = next else {
-                let reason = format!("the queue {} was deleted", self.result_queue);
-                return Err(BrokerError::Lost {
-                    doing: "collecting results",
-                    reason,
-                }
-                .into());
-            };
-            let delivery = delivery?;
-            match JobResult::from_message(&delivery.properties, &delivery.body) {
-                Ok(result) => self.enter(&result),
-                Err(error) => tracing::warn!(%error, "this message in the result queue is none"),
-            }
-            unacked = Some(delivery.ticket);
-            together += 1;
-            if together == ACKED_TOGETHER
-                && let Some(ticket) = unacked.take()
-            {
-                ticket.ack_with_earlier().await?;
-                together = 0;
-            }
-        }
-        // What is not acked goes with the queue, which nobody needs any more.
-        Ok(())
-    }
-
-    fn enter(&self, result: &JobResult) {
-        let now = Instant::now();
-        if self.ledger.borrow_mut().answered(result, now) == Entry::First {
-            self.last_progress.set(now);
-            self.window.add_permits(1);
-        }
     }
 }
 

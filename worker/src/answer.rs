@@ -121,6 +121,7 @@ pub fn image_failure(error: &ImageError) -> Failure {
         ImageError::TooLarge { .. } => ErrorCode::ImageTooLarge,
         ImageError::WrongTensorSize { .. } => ErrorCode::WrongTensorSize,
         ImageError::Unsupported(_) => ErrorCode::UnsupportedContentType,
+        // What cannot be decoded, and whatever the engine may tell apart one day.
         _ => ErrorCode::UndecodableImage,
     };
     Failure {

@@ -1,0 +1,69 @@
+//! Collecting: results into the ledger.
+
+use super::Flood;
+use crate::ledger::Entry;
+use crate::progress;
+use ncs_broker::{BrokerError, Consumer, Ticket};
+use ncs_protocol::JobResult;
+use std::cell::Cell;
+use std::time::Instant;
+
+/// Results that are acked together: each ack costs the broker as much as the result itself.
+pub(super) const ACKED_TOGETHER: u16 = 16;
+
+impl Flood<'_> {
+    /// Enters results in the ledger until all jobs are sent and answered.
+    pub(super) async fn collect(
+        &self,
+        consumer: &mut Consumer,
+        sent: &Cell<bool>,
+    ) -> anyhow::Result<()> {
+        // The last result that is not acked yet, which stands for all before it, and their number.
+        let mut unacked: Option<Ticket> = None;
+        let mut together = 0;
+        while !sent.get() || self.ledger.borrow().unanswered() > 0 {
+            let next = tokio::select! {
+                next = consumer.next() => next,
+                // To ack what came, and to notice that the last job was sent and answered before.
+                () = tokio::time::sleep(progress::INTERVAL) => {
+                    if let Some(ticket) = unacked.take() {
+                        ticket.ack_with_earlier().await?;
+                        together = 0;
+                    }
+                    continue;
+                }
+            };
+            let Some(delivery) = next else {
+                let reason = format!("the queue {} was deleted", self.result_queue);
+                return Err(BrokerError::Lost {
+                    doing: "collecting results",
+                    reason,
+                }
+                .into());
+            };
+            let delivery = delivery?;
+            match JobResult::from_message(&delivery.properties, &delivery.body) {
+                Ok(result) => self.enter(&result),
+                Err(error) => tracing::warn!(%error, "this message in the result queue is none"),
+            }
+            unacked = Some(delivery.ticket);
+            together += 1;
+            if together == ACKED_TOGETHER
+                && let Some(ticket) = unacked.take()
+            {
+                ticket.ack_with_earlier().await?;
+                together = 0;
+            }
+        }
+        // What is not acked goes with the queue, which nobody needs any more.
+        Ok(())
+    }
+
+    fn enter(&self, result: &JobResult) {
+        let now = Instant::now();
+        if self.ledger.borrow_mut().answered(result, now) == Entry::First {
+            self.last_progress.set(now);
+            self.window.add_permits(1);
+        }
+    }
+}
