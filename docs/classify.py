@@ -1,5 +1,6 @@
-"""Classify one image on the fleet and print the result: classify.py MODEL IMAGE.jpg"""
+"""Classify one image on the fleet and print the result: classify.py MODEL IMAGE"""
 import json
+import mimetypes
 import os
 import sys
 import uuid
@@ -13,7 +14,8 @@ channel = connection.channel()
 channel.confirm_delivery()  # with mandatory below: no queue for the model is an error
 answers = channel.queue_declare("", exclusive=True).method.queue
 properties = pika.BasicProperties(
-    content_type="image/jpeg", message_id=str(uuid.uuid4()), reply_to=answers, delivery_mode=2)
+    content_type=mimetypes.guess_type(path)[0], message_id=str(uuid.uuid4()), reply_to=answers,
+    delivery_mode=2)
 with open(path, "rb") as image:
     channel.basic_publish("ncs.jobs", model, image.read(), properties, mandatory=True)
 for _, _, body in channel.consume(answers, auto_ack=True, inactivity_timeout=60):

@@ -12,7 +12,7 @@ use crate::cli::FloodArgs;
 use crate::images::{self, Image};
 use crate::ledger::Ledger;
 use crate::progress::{self, Progress};
-use crate::report::Report;
+use crate::report::{self, Report};
 use anyhow::Context;
 use collecting::ACKED_TOGETHER;
 use ncs_broker::connection::QueueState;
@@ -29,6 +29,9 @@ use uuid::Uuid;
 /// Floods, prints the report, and says in the exit code whether every job was classified.
 pub fn run(arguments: &FloodArgs) -> anyhow::Result<ExitCode> {
     let images = images::load(&arguments.source)?;
+    if let Some(path) = arguments.json.as_deref() {
+        report::check(path)?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

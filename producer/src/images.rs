@@ -61,6 +61,11 @@ pub fn load(source: &SourceArgs) -> anyhow::Result<Vec<Image>> {
 
 /// Reads a folder with its sub-folders, in the order of the names.
 fn read_folder(folder: &Path) -> anyhow::Result<Vec<Image>> {
+    anyhow::ensure!(
+        folder.is_dir(),
+        "there is no folder {}; give one with images to --images",
+        folder.display()
+    );
     let mut images = Vec::new();
     let (mut total, mut skipped) = (0, 0);
     for entry in WalkDir::new(folder).follow_links(true).sort_by_file_name() {

@@ -167,13 +167,13 @@ impl Ledger {
         }
     }
 
-    /// Answers per second over [`Self::elapsed`].
+    /// Images classified per second over [`Self::elapsed`]; failures do not count.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a number of jobs fits")]
     pub fn images_per_second(&self) -> f64 {
         let seconds = self.elapsed().as_secs_f64();
         if seconds > 0.0 {
-            self.answered as f64 / seconds
+            (self.answered - self.failed) as f64 / seconds
         } else {
             0.0
         }

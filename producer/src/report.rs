@@ -30,7 +30,7 @@ pub struct Report {
     pub refused: u64,
     /// From the first job's submission to the last answer.
     pub seconds: f64,
-    /// Answers per second, over that time.
+    /// Images classified per second, over that time; failures do not count.
     pub images_per_second: f64,
     /// From a job's submission to its result.
     pub latency_ms: Latency,
@@ -113,6 +113,23 @@ impl Report {
     }
 }
 
+/// Finds out before a long flood that its report cannot be written.
+pub fn check(json: &Path) -> anyhow::Result<()> {
+    if json != Path::new("-") {
+        let opened = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(json);
+        opened.with_context(|| {
+            format!(
+                "cannot write the report to {}; give another --json",
+                json.display()
+            )
+        })?;
+    }
+    Ok(())
+}
+
 fn print(to: &mut impl Write, text: &str) -> anyhow::Result<()> {
     to.write_all(text.as_bytes())
         .and_then(|()| to.flush())
@@ -126,7 +143,11 @@ impl fmt::Display for Report {
         writeln!(f, "sent        {}", self.sent)?;
         writeln!(f, "answered    {}", self.answered)?;
         writeln!(f, "failed      {}", self.failed)?;
-        writeln!(f, "lost        {}", self.lost)?;
+        let lost = match self.lost {
+            0 => "",
+            _ => " (unanswered when we gave up; what is still queued may be done later)",
+        };
+        writeln!(f, "lost        {}{lost}", self.lost)?;
         writeln!(f, "duplicates  {}", self.duplicates)?;
         if self.refused > 0 {
             writeln!(
@@ -140,12 +161,16 @@ impl fmt::Display for Report {
             "images/s    {:.1} over {:.1} s",
             self.images_per_second, self.seconds
         )?;
-        writeln!(
-            f,
-            "latency     p50 {p50:.1} ms, p90 {p90:.1} ms, p99 {p99:.1} ms, max {max:.1} ms \
-             (window {})",
-            self.window
-        )?;
+        let window = self.window;
+        if self.answered == 0 {
+            writeln!(f, "latency     no answer (window {window})")?;
+        } else {
+            writeln!(
+                f,
+                "latency     p50 {p50:.1} ms, p90 {p90:.1} ms, p99 {p99:.1} ms, max {max:.1} ms, \
+                 waiting among up to {window} unanswered jobs included"
+            )?;
+        }
         for (worker, images) in &self.workers {
             writeln!(f, "worker      {worker}: {images} images")?;
         }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::doc_markdown, reason = "help texts are not Markdown")]
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 use ncs_broker::UncheckedAddress;
 use ncs_engine::{ColorOrder, DeviceChoice, Precision, Preprocessing};
@@ -64,7 +65,8 @@ pub struct NetworkArgs {
     #[arg(long, env = "NCS_PRECISION")]
     pub precision: Option<Precision>,
     /// One inference at a time, to see what that costs
-    #[arg(long, env = "NCS_SYNC", conflicts_with = "requests_per_stick")]
+    #[arg(long, env = "NCS_SYNC", overrides_with = "requests_per_stick",
+          value_parser = FalseyValueParser::new())]
     pub sync: bool,
     #[command(flatten)]
     #[expect(

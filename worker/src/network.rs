@@ -29,7 +29,8 @@ pub fn load(arguments: &NetworkArgs) -> Result<Loaded, EngineError> {
         tracing::warn!("no stick found: running on the CPU; say --devices CPU if you mean it");
     }
     if !target.missing.is_empty() {
-        tracing::warn!(missing = ?target.missing, "not all devices are there; going on without");
+        let missing = target.missing.join(", ");
+        tracing::warn!("not all devices are there; going on without {missing}");
     }
     let infer_requests = arguments.infer_requests(target.members.len());
     let network = runtime.load_network(

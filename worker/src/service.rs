@@ -10,7 +10,7 @@ use crate::network::{self, Loaded};
 use crate::pool::{Pool, Shared};
 use crate::session::{Drained, Session, Settings};
 use anyhow::{Context, bail};
-use ncs_broker::{BrokerError, reconnect_delays};
+use ncs_broker::{Address, BrokerError, reconnect_delays};
 use ncs_engine::{EngineError, ImageDecoder, ImageLimits, InferRequest};
 use ncs_program::shutdown;
 use ncs_protocol::{ModelName, topology};
@@ -26,6 +26,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(2);
 
 /// Runs the worker until SIGTERM or Ctrl-C.
 pub fn run(arguments: &RunArgs) -> anyhow::Result<()> {
+    // A bad address is told before a network is compiled for minutes.
+    let address = arguments.amqp_url.check()?;
     // Before the first thread starts: finding OpenVINO may set a variable of the environment.
     let mut loaded = network::load(&arguments.network)?;
     let answers = answers(arguments, &loaded)?;
@@ -40,7 +42,7 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<()> {
         metrics: metrics.clone(),
         infer_timeout: arguments.infer_timeout,
     };
-    let settings = settings(arguments, &shared, &loaded, prefetch)?;
+    let settings = settings(arguments, &shared, &loaded, prefetch, address)?;
     let (failed, failures) = mpsc::channel(1);
     let pool = Pool::start(requests, usize::from(prefetch), &Arc::new(shared), &failed)?;
     // All that blocks runs on threads of its own, so one async thread is enough; more would cost
@@ -102,6 +104,7 @@ fn settings(
     shared: &Shared,
     loaded: &Loaded,
     prefetch: u16,
+    address: Address,
 ) -> anyhow::Result<Settings> {
     let Shared {
         answers: Answers {
@@ -123,7 +126,7 @@ fn settings(
         .set(i64::try_from(loaded.infer_requests)?);
     metrics.prefetch.set(i64::from(prefetch));
     Ok(Settings {
-        address: arguments.amqp_url.check()?,
+        address,
         name: format!("ncs-worker {identity} {model}"),
         topology: topology::for_worker(model),
         queue: topology::jobs_queue(model),

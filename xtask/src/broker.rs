@@ -1,7 +1,9 @@
 //! The broker that demo and tests run against.
 
+use std::net::ToSocketAddrs;
+
 use anyhow::{Result, bail};
-use ncs_e2e::rabbitmq::{Installation, RabbitMq, RabbitMqOptions};
+use ncs_e2e::rabbitmq::{Installation, RabbitMq, RabbitMqOptions, speaks_amqp};
 
 use crate::docker::{self, DockerRabbitMq};
 
@@ -42,6 +44,7 @@ impl Broker {
         match Source::find() {
             Some(Source::Given(url)) => {
                 println!("Broker: the one that NCS_AMQP_URL names");
+                check_given(&url)?;
                 Ok(Self::Given(url))
             }
             Some(Source::Installed(_)) => {
@@ -75,6 +78,60 @@ impl Broker {
     }
 }
 
+/// Finds out now, and not after minutes, that nobody answers at an `amqp://` address.
+fn check_given(url: &str) -> Result<()> {
+    let Some(authority) = authority_of(url) else {
+        return Ok(());
+    };
+    let answers = authority
+        .to_socket_addrs()
+        .is_ok_and(|mut addresses| addresses.any(speaks_amqp));
+    if !answers {
+        bail!(
+            "no broker answers at {authority}, which NCS_AMQP_URL names; start it, or unset \
+             NCS_AMQP_URL to have a private one"
+        );
+    }
+    Ok(())
+}
+
+/// `host:port` of an `amqp://` URL, without credentials. Nothing of others: TLS is not for a look
+/// from outside, and what is no address the programs refuse with a reason.
+fn authority_of(url: &str) -> Option<String> {
+    let rest = url.strip_prefix("amqp://")?;
+    let authority = rest.split(['/', '?']).next()?;
+    let host = authority
+        .rsplit('@')
+        .next()
+        .filter(|host| !host.is_empty())?;
+    let has_port = host
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    Some(if has_port {
+        host.to_owned()
+    } else {
+        format!("{host}:5672")
+    })
+}
+
 /// What one of them takes.
 pub(crate) const NO_BROKER: &str =
     "install the package rabbitmq-server, start Docker, or set NCS_AMQP_URL to a RabbitMQ";
+
+#[cfg(test)]
+mod tests {
+    use super::authority_of;
+
+    #[test]
+    fn the_brokers_host_is_told_without_its_credentials() {
+        let cases = [
+            ("amqp://ann:s3cret@rabbit:5673/fleet", Some("rabbit:5673")),
+            ("amqp://rabbit", Some("rabbit:5672")),
+            ("amqp://[::1]:5672/%2f", Some("[::1]:5672")),
+            ("amqps://rabbit", None),
+        ];
+        for (url, expected) in cases {
+            assert_eq!(authority_of(url).as_deref(), expected, "{url}");
+        }
+    }
+}

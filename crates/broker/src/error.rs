@@ -110,6 +110,7 @@ impl BrokerError {
         match error.kind() {
             ErrorKind::ProtocolError(amqp) => {
                 let reason = amqp.get_message().to_string();
+                let reason = reason.trim_end_matches('.').to_owned();
                 match amqp.kind() {
                     // The broker is shutting down, or out of resources for now.
                     AMQPErrorKind::Hard(

@@ -1,10 +1,14 @@
 //! Signals, caught in one place.
 
 use anyhow::Context;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// What a shell reports of a program that Ctrl-C ended: 128 + SIGINT.
 const EXIT_INTERRUPTED: i32 = 130;
+
+/// Signals that come so soon after the first are the same one.
+const SAME_SIGNAL: Duration = Duration::from_millis(500);
 
 /// Catches SIGTERM and Ctrl-C from now on. The first of them cancels the token; a second one ends
 /// the process at once.
@@ -15,9 +19,15 @@ pub fn on_signal(token: &CancellationToken) -> anyhow::Result<()> {
         let name = signals.next().await;
         tracing::info!("{name}: finishing what is in hand; once more ends at once");
         cancelled.cancel();
-        let name = signals.next().await;
-        tracing::warn!("{name} again: ending at once");
-        std::process::exit(EXIT_INTERRUPTED);
+        let first = Instant::now();
+        loop {
+            let name = signals.next().await;
+            // Terminals and programs such as timeout(1) signal a process and its group: that is one.
+            if first.elapsed() > SAME_SIGNAL {
+                tracing::warn!("{name} again: ending at once");
+                std::process::exit(EXIT_INTERRUPTED);
+            }
+        }
     });
     Ok(())
 }

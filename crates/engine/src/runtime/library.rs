@@ -98,7 +98,7 @@ pub(super) fn load(directory: Option<&Path>) -> Result<&'static Library, EngineE
 fn not_found() -> EngineError {
     EngineError::Runtime(format!(
         "{FILE_NAME} is neither in LD_LIBRARY_PATH nor in the usual places; install OpenVINO and \
-         give its directory, or source its setupvars.sh"
+         give its directory with --openvino-dir or NCS_OPENVINO_DIR, or source its setupvars.sh"
     ))
 }
 
