@@ -113,19 +113,20 @@ impl Report {
     }
 }
 
-/// Finds out before a long flood that its report cannot be written.
+/// Finds out before a long flood that its report cannot be written. Leaves no file behind.
 pub fn check(json: &Path) -> anyhow::Result<()> {
-    if json != Path::new("-") {
-        let opened = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(json);
-        opened.with_context(|| {
-            format!(
-                "cannot write the report to {}; give another --json",
-                json.display()
-            )
-        })?;
+    if json == Path::new("-") {
+        return Ok(());
+    }
+    let existed = json.exists();
+    let mut options = std::fs::OpenOptions::new();
+    let opened = options.create(true).append(true).open(json);
+    opened.with_context(|| {
+        let path = json.display();
+        format!("cannot write the report to {path}; give another --json")
+    })?;
+    if !existed {
+        std::fs::remove_file(json).context("cannot remove the report's empty file")?;
     }
     Ok(())
 }
@@ -178,5 +179,28 @@ impl fmt::Display for Report {
             writeln!(f, "failure     {count} x {code}, for example: {example}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+
+    #[test]
+    fn a_report_that_cannot_be_written_is_told_before_the_flood_and_a_good_path_stays_clean() {
+        let path = std::env::temp_dir().join(format!("ncs-report-{}.json", std::process::id()));
+        check(&path).unwrap();
+        assert!(!path.exists());
+        std::fs::write(&path, "{}").unwrap();
+        check(&path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"{}");
+        let below_a_file = path.join("report.json");
+        assert!(
+            check(&below_a_file)
+                .unwrap_err()
+                .to_string()
+                .contains("--json")
+        );
+        std::fs::remove_file(&path).unwrap();
     }
 }
