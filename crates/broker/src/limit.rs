@@ -15,10 +15,7 @@ pub(crate) async fn limited<T>(
     doing: &'static str,
     operation: impl Future<Output = Result<T, lapin::Error>>,
 ) -> Result<T, BrokerError> {
-    match tokio::time::timeout(OPERATION_LIMIT, operation).await {
-        Ok(result) => result.map_err(|error| BrokerError::lost(doing, &error)),
-        Err(_elapsed) => Err(BrokerError::TimedOut { doing }),
-    }
+    limited_as(doing, operation, BrokerError::lost).await
 }
 
 /// [`limited`], for declaring and looking: here a refusal is for a person to mend.
@@ -26,8 +23,16 @@ pub(crate) async fn limited_declaration<T>(
     doing: &'static str,
     operation: impl Future<Output = Result<T, lapin::Error>>,
 ) -> Result<T, BrokerError> {
+    limited_as(doing, operation, BrokerError::of_declaration).await
+}
+
+async fn limited_as<T>(
+    doing: &'static str,
+    operation: impl Future<Output = Result<T, lapin::Error>>,
+    sort: fn(&'static str, &lapin::Error) -> BrokerError,
+) -> Result<T, BrokerError> {
     match tokio::time::timeout(OPERATION_LIMIT, operation).await {
-        Ok(result) => result.map_err(|error| BrokerError::of_declaration(doing, &error)),
+        Ok(result) => result.map_err(|error| sort(doing, &error)),
         Err(_elapsed) => Err(BrokerError::TimedOut { doing }),
     }
 }
