@@ -2,7 +2,8 @@
 
 use crate::identity::Identity;
 use crate::labels::Labels;
-use ncs_broker::{Delivery, Message};
+use crate::received::Received;
+use ncs_broker::Message;
 use ncs_engine::{ImageError, Score};
 use ncs_protocol::properties::{HEADER_DEAD_CODE, HEADER_DEAD_REASON};
 use ncs_protocol::topology::{DEAD, RESULTS_QUEUE};
@@ -53,7 +54,7 @@ impl Answers {
     /// What becomes of a message that is no job: a dead letter with the reason, and an error
     /// result for whoever left an address.
     #[must_use]
-    pub fn dead_letter(&self, delivery: &Delivery, error: &JobError) -> Vec<Message> {
+    pub fn dead_letter(&self, delivery: &Received, error: &JobError) -> Vec<Message> {
         let mut properties = delivery.properties.clone();
         let reason = HeaderValue::Text(error.to_string());
         let code = HeaderValue::Text(error.code().to_string());
@@ -84,10 +85,9 @@ impl Answers {
                 code: error.code(),
                 message: error.to_string(),
             });
-            let attempt = properties.attempt(delivery.redelivered);
             let result = self.job_result(
                 id.or(reference).unwrap_or(""),
-                attempt,
+                delivery.attempt(),
                 outcome,
                 StageTimes::default(),
             );

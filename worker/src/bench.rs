@@ -15,8 +15,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Measures and prints.
 #[expect(clippy::cast_precision_loss, reason = "a number of iterations fits")]
 pub fn run(arguments: &BenchArgs) -> anyhow::Result<()> {
-    let mut loaded = network::load(&arguments.network)?;
-    let requests = loaded.network.take_requests();
+    let mut network = network::load(&arguments.network)?;
+    let requests = network.take_requests();
     let elapsed = time(requests, arguments.iterations)?;
     let fps = arguments.iterations as f64 / elapsed.as_secs_f64();
     announce(&format!("Performance = {fps:.2} FPS\n"));

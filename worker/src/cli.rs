@@ -38,7 +38,7 @@ pub enum Command {
 }
 
 /// Where OpenVINO is.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct RuntimeArgs {
     /// Directory of OpenVINO's libopenvino_c, or of an installation that contains it [default: as
     /// the system finds it, LD_LIBRARY_PATH included]
@@ -47,7 +47,7 @@ pub struct RuntimeArgs {
 }
 
 /// Which network runs where.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct NetworkArgs {
     /// The network: an OpenVINO IR, with its .bin beside it
     #[arg(long, env = "NCS_MODEL", value_name = "M.xml")]
@@ -123,6 +123,20 @@ pub struct RunArgs {
         value_name = "ADDR"
     )]
     pub metrics_addr: SocketAddr,
+    /// Which devices there are is looked up so often; a device that failed is left out for as long,
+    /// and twice as long each further time
+    #[arg(long, env = "NCS_RESCAN", default_value = "10s", value_name = "TIME",
+          value_parser = humantime::parse_duration)]
+    pub rescan: Duration,
+    /// Loading the network that takes longer has failed
+    #[arg(long, env = "NCS_LOAD_TIMEOUT", default_value = "2m", value_name = "TIME",
+          value_parser = humantime::parse_duration)]
+    pub load_timeout: Duration,
+    /// After so many rebuilds of the network without an answered job in between, the worker ends
+    /// with exit code 75, so that its supervisor starts it anew
+    #[arg(long, env = "NCS_MAX_FAILED_REBUILDS", default_value_t = 5, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub max_failed_rebuilds: u32,
     /// An inference that takes longer has failed
     #[arg(long, env = "NCS_INFER_TIMEOUT", default_value = "10s", value_name = "TIME",
           value_parser = humantime::parse_duration)]

@@ -48,13 +48,12 @@ async fn render(State(metrics): State<Metrics>) -> Response {
 }
 
 async fn readiness(State(metrics): State<Metrics>) -> Response {
-    if metrics.broker_connected.get() == 1 {
-        "ready\n".into_response()
+    let missing = if metrics.network.serving.get() != 1 {
+        "not consuming: no device to infer on, or the network is being loaded\n"
+    } else if metrics.broker_connected.get() != 1 {
+        "not consuming: no connection to the broker\n"
     } else {
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "not consuming: no connection to the broker\n",
-        )
-            .into_response()
-    }
+        return "ready\n".into_response();
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, missing).into_response()
 }

@@ -4,12 +4,14 @@
 //! One job's way, and the reading order:
 //!
 //! 1. [`service`]: what `run` sets up, and its life from connection to connection until shutdown;
-//! 2. [`session`]: one connection's life: consume → hand to the pool; publish → confirm → ack;
-//! 3. [`pool`]: one thread per infer request: decode → infer → top-k;
-//! 4. [`answer`]: what a job comes to: a result, an error result, or a dead letter.
+//! 2. [`session`]: one connection's life: consume → queue; finished → publish → confirm → ack;
+//! 3. [`received`]: a job in hand, from its arrival to its answer;
+//! 4. [`pool`]: one thread per infer request: decode → infer → top-k;
+//! 5. [`answer`]: what a job comes to: a result, an error result, or a dead letter;
+//! 6. [`supervisor`]: keeps a network running over the devices that answer.
 //!
-//! Beside it: [`network`] (load a model over the devices and say so), [`metrics`] and [`http`],
-//! and the commands without a broker, [`devices`] and [`mod@bench`].
+//! Beside it: [`network`] (load a network and say so), [`metrics`] and [`http`], and the commands
+//! without a broker, [`devices`] and [`mod@bench`].
 //!
 //! Everything that can grow is bounded: jobs in hand by the prefetch, messages by
 //! [`ncs_protocol::MAX_BODY_BYTES`], images by [`ncs_engine::ImageLimits`]. Whatever blocks
@@ -26,5 +28,7 @@ pub mod labels;
 pub mod metrics;
 pub mod network;
 pub mod pool;
+pub mod received;
 pub mod service;
 pub mod session;
+pub mod supervisor;

@@ -6,59 +6,88 @@ use crate::http::Endpoint;
 use crate::identity::Identity;
 use crate::labels::Labels;
 use crate::metrics::Metrics;
-use crate::network::{self, Loaded};
-use crate::pool::{Pool, Shared};
+use crate::pool::{Jobs, Shared};
 use crate::session::{Drained, Session, Settings};
+use crate::supervisor::{Plan, Supervisor};
 use anyhow::{Context, bail};
-use ncs_broker::{Address, BrokerError, reconnect_delays};
-use ncs_engine::{EngineError, ImageDecoder, ImageLimits, InferRequest};
+use ncs_broker::{BrokerError, reconnect_delays};
+use ncs_engine::Runtime;
 use ncs_program::shutdown;
 use ncs_protocol::{ModelName, topology};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// How long the inference threads may take to end; they have nothing left to do.
+/// How long the supervisor and the inference threads may take to end; they have nothing left to do,
+/// unless a stick hangs.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
 
 /// Runs the worker until SIGTERM or Ctrl-C.
 pub fn run(arguments: &RunArgs) -> anyhow::Result<()> {
-    // A bad address is told before a network is compiled for minutes.
+    // What is wrong with the arguments is told before a network is compiled for minutes.
     let address = arguments.amqp_url.check()?;
+    let answers = answers(arguments)?;
+    let directory = arguments.network.runtime.openvino_dir.clone();
     // Before the first thread starts: finding OpenVINO may set a variable of the environment.
-    let mut loaded = network::load(&arguments.network)?;
-    let answers = answers(arguments, &loaded)?;
-    let requests = with_decoders(arguments, &mut loaded)?;
-    let prefetch = arguments
-        .prefetch
-        .unwrap_or_else(|| u16::try_from(loaded.infer_requests).unwrap_or(u16::MAX));
+    let runtime = Runtime::load(directory.as_deref())?;
     let metrics = Metrics::new()?;
-    let shared = Shared {
+    let model = answers.model.clone();
+    let name = format!("ncs-worker {} {model}", answers.identity);
+    let shared = Arc::new(Shared {
         answers,
-        input: *loaded.network.input(),
+        preprocessing: arguments.pixels.preprocessing(),
         metrics: metrics.clone(),
         infer_timeout: arguments.infer_timeout,
+    });
+    let jobs = Arc::new(Jobs::default());
+    let (failed, failure) = oneshot::channel();
+    let supervisor = Supervisor::start(
+        runtime,
+        directory,
+        plan(arguments),
+        shared,
+        Arc::clone(&jobs),
+        failed,
+    )?;
+    let settings = Settings {
+        address,
+        name,
+        topology: topology::for_worker(&model),
+        queue: topology::jobs_queue(&model),
+        model,
+        drain_timeout: arguments.drain_timeout,
+        metrics,
+        jobs,
+        service: supervisor.service.clone(),
     };
-    let settings = settings(arguments, &shared, &loaded, prefetch, address)?;
-    let (failed, failures) = mpsc::channel(1);
-    let pool = Pool::start(requests, usize::from(prefetch), &Arc::new(shared), &failed)?;
     // All that blocks runs on threads of its own, so one async thread is enough; more would cost
     // a small host more in switching than they bring.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the async runtime")?;
-    let end = runtime.block_on(serve(arguments.metrics_addr, &settings, &pool, failures));
-    pool.stop(STOP_LIMIT);
+    let end = runtime.block_on(serve(arguments.metrics_addr, &settings, failure));
+    supervisor.stop(STOP_LIMIT);
     end
 }
 
-fn answers(arguments: &RunArgs, loaded: &Loaded) -> anyhow::Result<Answers> {
+fn plan(arguments: &RunArgs) -> Plan {
+    Plan {
+        network: arguments.network.clone(),
+        prefetch: arguments.prefetch,
+        infer_timeout: arguments.infer_timeout,
+        load_timeout: arguments.load_timeout,
+        rescan: arguments.rescan,
+        max_failed_rebuilds: arguments.max_failed_rebuilds,
+    }
+}
+
+fn answers(arguments: &RunArgs) -> anyhow::Result<Answers> {
     let labels = match &arguments.labels {
-        Some(path) => Labels::read(path, loaded.network.classes())?,
+        Some(path) => Labels::read(path)?,
         None => Labels::default(),
     };
     let model = match &arguments.model_name {
@@ -80,80 +109,44 @@ fn name_of(model: &Path) -> anyhow::Result<ModelName> {
         .context("the file's name does not serve as the model's; give --model-name")
 }
 
-fn with_decoders(
-    arguments: &RunArgs,
-    loaded: &mut Loaded,
-) -> Result<Vec<(InferRequest, ImageDecoder)>, EngineError> {
-    let input = *loaded.network.input();
-    let with_decoder = |request| {
-        let preprocessing = arguments.pixels.preprocessing();
-        let decoder = ImageDecoder::new(input, preprocessing, ImageLimits::default())?;
-        Ok((request, decoder))
-    };
-    loaded
-        .network
-        .take_requests()
-        .into_iter()
-        .map(with_decoder)
-        .collect()
-}
-
-/// Fills in the figures that stay as they are, and says what a session needs.
-fn settings(
-    arguments: &RunArgs,
-    shared: &Shared,
-    loaded: &Loaded,
-    prefetch: u16,
-    address: Address,
-) -> anyhow::Result<Settings> {
-    let Shared {
-        answers: Answers {
-            identity, model, ..
-        },
-        metrics,
-        ..
-    } = shared;
-    metrics.set_info(
-        &loaded.openvino_version,
-        model.as_str(),
-        &loaded.target.device,
-    );
-    metrics
-        .devices
-        .set(i64::try_from(loaded.target.members.len())?);
-    metrics
-        .infer_requests
-        .set(i64::try_from(loaded.infer_requests)?);
-    metrics.prefetch.set(i64::from(prefetch));
-    Ok(Settings {
-        address,
-        name: format!("ncs-worker {identity} {model}"),
-        topology: topology::for_worker(model),
-        queue: topology::jobs_queue(model),
-        prefetch,
-        drain_timeout: arguments.drain_timeout,
-        metrics: metrics.clone(),
-    })
-}
-
 async fn serve(
     metrics_addr: SocketAddr,
     settings: &Settings,
-    pool: &Pool,
-    mut failures: mpsc::Receiver<anyhow::Error>,
+    failure: oneshot::Receiver<anyhow::Error>,
 ) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     shutdown::on_signal(&shutdown)?;
     let endpoint = Endpoint::bind(metrics_addr).await?;
     tracing::info!(address = %endpoint.address()?, "serving /metrics, /healthz and /readyz");
+    // When there is nothing to infer on any more, the jobs in hand are given back before the end.
+    let stop = shutdown.child_token();
+    let failed = async {
+        let Ok(error) = failure.await else {
+            return std::future::pending().await;
+        };
+        stop.cancel();
+        error
+    };
+    let serving = async {
+        let served = async {
+            let end = serve_until_shutdown(settings, &stop).await;
+            stop.cancel();
+            end
+        };
+        let failed = async {
+            tokio::select! {
+                error = failed => Some(error),
+                () = stop.cancelled() => None,
+            }
+        };
+        let (end, failure) = tokio::join!(served, failed);
+        failure.map_or(end, Err)
+    };
     tokio::select! {
-        end = serve_until_shutdown(settings, pool, &shutdown) => end,
+        end = serving => end,
         end = endpoint.serve(settings.metrics.clone()) => {
             end.context("the metrics endpoint failed")?;
             bail!("the metrics endpoint ended by itself")
-        }
-        Some(error) = failures.recv() => {
-            Err(error.context("inference failed; the jobs in hand go back to the broker"))
         }
     }
 }
@@ -161,7 +154,6 @@ async fn serve(
 /// Serves from connection to connection, with one log line per change of state, not per try.
 async fn serve_until_shutdown(
     settings: &Settings,
-    pool: &Pool,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let mut delays = reconnect_delays();
@@ -173,16 +165,11 @@ async fn serve_until_shutdown(
         };
         let error = match opened {
             Ok(session) => {
-                let Settings {
-                    address,
-                    queue,
-                    prefetch,
-                    ..
-                } = settings;
-                tracing::info!(broker = %address, queue, prefetch, "connected; taking jobs");
+                let Settings { address, queue, .. } = settings;
+                tracing::info!(broker = %address, queue, "connected");
                 delays = reconnect_delays();
                 reported = false;
-                match session.serve(pool, shutdown).await {
+                match session.serve(shutdown).await {
                     Ok(drained) => {
                         report(drained);
                         return Ok(());

@@ -1,21 +1,25 @@
-//! One connection's life: consume → pool; finished → publish → confirm → ack.
+//! One connection's life: consume → queue; finished → publish → confirm → ack.
 //!
 //! Two connections, in truth: while RabbitMQ blocks a publisher it reads nothing from that
 //! connection, and acks must still get through.
 
 use crate::in_hand::InHand;
 use crate::metrics::{JobOutcome, Metrics};
-use crate::pool::{Finished, Pool, Received};
+use crate::pool::Jobs;
+use crate::received::{Answer, Finished, Received};
+use crate::supervisor::Service;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use ncs_broker::{
-    Address, BrokerError, Connection, Consumer, Message, Publisher, Returned, Settled,
+    Address, BrokerError, Connection, Consumer, Message, Publisher, Returned, Settled, Ticket,
 };
-use ncs_protocol::Topology;
 use ncs_protocol::properties::HEADER_DEAD_CODE;
 use ncs_protocol::topology::RESULTS_QUEUE;
+use ncs_protocol::{ModelName, Topology};
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// How long to wait before a result is published again that the broker has refused.
@@ -23,6 +27,10 @@ const REFUSED_DELAY: Duration = Duration::from_millis(250);
 /// For how long a refused result is tried again. A client's own queue may be full because nobody
 /// reads it; it must not keep the worker from everybody else's jobs.
 const REFUSED_LIMIT: Duration = Duration::from_secs(30);
+
+/// Room for the answers of all jobs that may be in hand: AMQP's prefetch is no larger, and while it
+/// changes, the jobs of the old and of the new one are.
+const MOST_IN_HAND: usize = 2 * u16::MAX as usize;
 
 /// What to serve, and how.
 pub struct Settings {
@@ -34,15 +42,19 @@ pub struct Settings {
     pub topology: Topology,
     /// The queue of jobs.
     pub queue: String,
-    /// Jobs in hand at most.
-    pub prefetch: u16,
+    /// The model that it is for.
+    pub model: ModelName,
     /// How long to finish what is in hand after shutdown.
     pub drain_timeout: Duration,
     /// The worker's figures.
     pub metrics: Metrics,
+    /// Where jobs wait for an infer request.
+    pub jobs: Arc<Jobs>,
+    /// What this host can do for them.
+    pub service: watch::Receiver<Service>,
 }
 
-/// An open session: connected, declared, consuming.
+/// An open session: connected, declared, ready to consume.
 pub struct Session<'a> {
     settings: &'a Settings,
     jobs: Connection,
@@ -60,14 +72,14 @@ pub struct Drained {
 }
 
 impl<'a> Session<'a> {
-    /// Connects, declares, and asks for jobs.
+    /// Connects and declares.
     pub async fn open(settings: &'a Settings) -> Result<Self, BrokerError> {
         let Settings { address, name, .. } = settings;
         let jobs = Connection::open(address, &format!("{name} jobs")).await?;
         let results = Connection::open(address, &format!("{name} results")).await?;
         jobs.declare(&settings.topology).await?;
         let publisher = results.publisher().await?;
-        let consumer = jobs.consumer(&settings.queue, settings.prefetch).await?;
+        let consumer = jobs.idle_consumer(&settings.queue).await?;
         Ok(Self {
             settings,
             jobs,
@@ -81,7 +93,7 @@ impl<'a> Session<'a> {
     ///
     /// On an error, what was in hand is delivered again by the broker. Dropping this future is
     /// like losing the connection.
-    pub async fn serve(self, pool: &Pool, shutdown: &CancellationToken) -> anyhow::Result<Drained> {
+    pub async fn serve(self, shutdown: &CancellationToken) -> anyhow::Result<Drained> {
         let Self {
             settings,
             jobs,
@@ -93,24 +105,21 @@ impl<'a> Session<'a> {
             settings,
             in_hand: InHand::begin(&settings.metrics),
         };
-        let (finished, to_publish) = mpsc::channel(usize::from(settings.prefetch));
+        let (finished, to_publish) = mpsc::channel(MOST_IN_HAND);
         let overdue = async {
             shutdown.cancelled().await;
             tokio::time::sleep(settings.drain_timeout).await;
         };
         let end = tokio::select! {
-            done = async {
-                tokio::try_join!(
-                    work.take_jobs(&mut consumer, pool, finished, shutdown),
-                    work.publish_results(&publisher, to_publish),
-                )
-            } => done.map(|_| Drained { left: 0 }),
+            done = work.publish_results(&publisher, to_publish) => done.map(|()| Drained { left: 0 }),
+            error = work.take_jobs(&mut consumer, finished, shutdown) => Err(error),
             error = jobs.lost() => Err(error.into()),
             error = results.lost() => Err(error.into()),
             () = overdue => Ok(Drained { left: work.in_hand.count() }),
         };
         drop(work);
-        pool.discard_waiting();
+        // Their session is over.
+        drop(settings.jobs.take_waiting());
         if end.is_ok() {
             tokio::join!(jobs.close(), results.close());
         }
@@ -125,33 +134,80 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Consumes until shutdown, then until the broker has stopped sending.
+    /// Consumes as this host's devices allow, until shutdown; then until the broker has stopped
+    /// sending. Ends by itself only with an error: the end of the work is the end of the publishing.
     async fn take_jobs(
         &self,
         consumer: &mut Consumer,
-        pool: &Pool,
         finished: mpsc::Sender<Finished>,
         shutdown: &CancellationToken,
-    ) -> anyhow::Result<()> {
-        let mut cancelled = false;
+    ) -> anyhow::Error {
+        let Err(error) = self.consume(consumer, finished, shutdown).await;
+        error.into()
+    }
+
+    async fn consume(
+        &self,
+        consumer: &mut Consumer,
+        finished: mpsc::Sender<Finished>,
+        shutdown: &CancellationToken,
+    ) -> Result<Infallible, BrokerError> {
+        let Settings { jobs, model, .. } = self.settings;
+        let mut service = self.settings.service.clone();
+        // Dropped at the end of consuming. The jobs in hand hold senders too: the publishing ends
+        // with the last of them.
+        let mut finished = Some(finished);
+        // The prefetch that the consumer was started with, and whether it is told to stop.
+        let (mut started, mut cancelled) = (None, false);
+        let mut watching = true;
         loop {
-            tokio::select! {
-                () = shutdown.cancelled(), if !cancelled => {
-                    cancelled = true;
-                    self.settings.metrics.broker_connected.set(0);
-                    consumer.cancel().await?;
+            let now = *service.borrow_and_update();
+            if now == Service::Down {
+                for job in jobs.take_waiting() {
+                    job.hand_back(model);
                 }
-                next = consumer.next() => match next {
-                    Some(delivery) => {
-                        let received = Received::now(delivery?, finished.clone());
+            }
+            let wanted = match now {
+                _ if shutdown.is_cancelled() => None,
+                Service::Up { prefetch } => Some(prefetch),
+                Service::Interrupted => started,
+                Service::Down => None,
+            };
+            if shutdown.is_cancelled() {
+                self.settings.metrics.broker_connected.set(0);
+            }
+            if started.is_some() && started != wanted && !cancelled {
+                cancelled = true;
+                consumer.cancel().await?;
+            }
+            if started.is_none()
+                && let Some(prefetch) = wanted
+            {
+                consumer.start(prefetch).await?;
+                started = wanted;
+                tracing::info!(prefetch, "taking jobs");
+            }
+            if started.is_none() && shutdown.is_cancelled() {
+                finished = None;
+            }
+            tokio::select! {
+                () = shutdown.cancelled(), if !shutdown.is_cancelled() => {}
+                // An error: the supervisor has ended, and the worker is about to.
+                changed = service.changed(), if watching => watching = changed.is_ok(),
+                next = consumer.next(), if started.is_some() => match (next, &finished) {
+                    (Some(delivery), Some(finished)) => {
+                        let job = Received::now(delivery?, finished.clone());
                         self.in_hand.taken();
-                        pool.submit(received)?;
+                        if now == Service::Down {
+                            job.hand_back(model);
+                        } else {
+                            jobs.submit(job);
+                        }
                     }
-                    // The jobs in hand hold senders too: the publishing ends with the last.
-                    None if cancelled => return Ok(()),
-                    None => {
+                    (None, _) if cancelled => (started, cancelled) = (None, false),
+                    _ => {
                         let reason = format!("the queue {} was deleted", self.settings.queue);
-                        return Err(BrokerError::Lost { doing: "consuming", reason }.into());
+                        return Err(BrokerError::Lost { doing: "consuming", reason });
                     }
                 },
             }
@@ -180,12 +236,11 @@ impl Work<'_> {
     /// Publishes one job's answer, waits until the broker has it, and acks the job: in this order,
     /// so that a job can be done twice, but never be lost.
     async fn settle(&self, publisher: &Publisher, finished: Finished) -> Result<(), BrokerError> {
-        let Finished {
-            ticket,
-            messages,
-            outcome,
-            at,
-        } = finished;
+        let Finished { ticket, answer, at } = finished;
+        let (messages, outcome) = match answer {
+            Answer::Messages(messages, outcome) => (messages, outcome),
+            Answer::HandBack(job) => return self.hand_back(publisher, ticket, &job).await,
+        };
         let mut settled = None;
         for message in &messages {
             match self.publish(publisher, message).await {
@@ -205,6 +260,37 @@ impl Work<'_> {
         };
         self.in_hand.settled(match told {
             Settled::Told => settled.unwrap_or(outcome),
+            Settled::WillBeRedelivered => JobOutcome::Returned,
+        });
+        Ok(())
+    }
+
+    /// Puts a job back into its queue, as a new message. Where the queue takes no more, the broker
+    /// returns the old one to it, at the price of one of its deliveries.
+    async fn hand_back(
+        &self,
+        publisher: &Publisher,
+        ticket: Ticket,
+        job: &Message,
+    ) -> Result<(), BrokerError> {
+        let back = match publisher.publish(job).await {
+            Ok(confirm) => {
+                let confirmed = confirm.confirmed().await?;
+                // lapin may attach the return of another message.
+                let id = &job.properties.message_id;
+                let returned = confirmed.returned.as_ref();
+                confirmed.accepted && returned.is_none_or(|back| back.properties.message_id != *id)
+            }
+            Err(BrokerError::InvalidMessage(_)) => false,
+            Err(error) => return Err(error),
+        };
+        let told = if back {
+            ticket.ack().await?
+        } else {
+            ticket.requeue().await?
+        };
+        self.in_hand.settled(match told {
+            Settled::Told => JobOutcome::HandedBack,
             Settled::WillBeRedelivered => JobOutcome::Returned,
         });
         Ok(())

@@ -133,8 +133,15 @@ impl Connection {
 
     /// Opens a channel that consumes `queue` with at most `prefetch` messages in hand.
     pub async fn consumer(&self, queue: &str, prefetch: u16) -> Result<Consumer, BrokerError> {
+        let mut consumer = self.idle_consumer(queue).await?;
+        consumer.start(prefetch).await?;
+        Ok(consumer)
+    }
+
+    /// Opens a channel that will consume `queue` once it is started.
+    pub async fn idle_consumer(&self, queue: &str) -> Result<Consumer, BrokerError> {
         let channel = limited("opening a channel", self.connection.create_channel()).await?;
-        Consumer::start(channel, queue, prefetch).await
+        Consumer::new(channel, queue)
     }
 
     /// Completes when the connection is lost, and logs when the broker blocks and unblocks it.

@@ -11,9 +11,16 @@ use lapin::types::{FieldTable, ShortString};
 use lapin::{Acker, Channel};
 use ncs_protocol::Properties;
 
-/// A subscription to one queue. Dropping it returns what was not acked to the broker.
+/// A channel that consumes one queue, now or later. Its tickets live as long as it does: dropping
+/// it returns what was not acked to the broker.
 pub struct Consumer {
     channel: Channel,
+    queue: ShortString,
+    /// None before [`Consumer::start`] and after the end of what it began.
+    subscription: Option<Subscription>,
+}
+
+struct Subscription {
     deliveries: lapin::Consumer,
     tag: ShortString,
 }
@@ -45,35 +52,48 @@ pub enum Settled {
 }
 
 impl Consumer {
-    pub(crate) async fn start(
-        channel: Channel,
-        queue: &str,
-        prefetch: u16,
-    ) -> Result<Self, BrokerError> {
+    pub(crate) fn new(channel: Channel, queue: &str) -> Result<Self, BrokerError> {
+        Ok(Self {
+            channel,
+            queue: short("queue's name", queue)?,
+            subscription: None,
+        })
+    }
+
+    /// Asks for messages, at most `prefetch` of them in hand. To change the prefetch,
+    /// [`cancel`](Self::cancel), read to the end and start again: what is in hand stays in hand, and
+    /// does not count against the new prefetch.
+    pub async fn start(&mut self, prefetch: u16) -> Result<(), BrokerError> {
         // Per consumer, not per channel: RabbitMQ 4 has no global qos on quorum queues.
-        let qos = channel.basic_qos(prefetch, BasicQosOptions { global: false });
+        let options = BasicQosOptions { global: false };
+        let qos = self.channel.basic_qos(prefetch, options);
         limited("setting the prefetch", qos).await?;
-        let queue = short("queue's name", queue)?;
-        let consuming = channel.basic_consume(
-            queue,
+        let consuming = self.channel.basic_consume(
+            self.queue.clone(),
             ShortString::default(),
             BasicConsumeOptions::default(),
             FieldTable::default(),
         );
         let deliveries = limited("starting to consume", consuming).await?;
         let tag = deliveries.tag();
-        Ok(Self {
-            channel,
-            deliveries,
-            tag,
-        })
+        self.subscription = Some(Subscription { deliveries, tag });
+        Ok(())
     }
 
-    /// The next delivery; `None` after [`Self::cancel`], or when the broker cancelled the
-    /// subscription because the queue was deleted. May be dropped and called again: nothing is
-    /// lost.
+    /// Whether there may be more to come from [`Self::next`].
+    #[must_use]
+    pub fn is_started(&self) -> bool {
+        self.subscription.is_some()
+    }
+
+    /// The next delivery; `None` after [`Self::cancel`], when the broker cancelled the subscription
+    /// because the queue was deleted, or before [`Self::start`]. May be dropped and called again:
+    /// nothing is lost.
     pub async fn next(&mut self) -> Option<Result<Delivery, BrokerError>> {
-        let delivery = self.deliveries.next().await?;
+        let Some(delivery) = self.subscription.as_mut()?.deliveries.next().await else {
+            self.subscription = None;
+            return None;
+        };
         Some(match delivery {
             Ok(delivery) => Ok(Delivery {
                 properties: from_amqp(&delivery.properties),
@@ -87,9 +107,12 @@ impl Consumer {
 
     /// Asks for no more. What is on its way still comes from [`Self::next`], then `None`.
     pub async fn cancel(&self) -> Result<(), BrokerError> {
+        let Some(subscription) = &self.subscription else {
+            return Ok(());
+        };
         let cancelling = self
             .channel
-            .basic_cancel(self.tag.clone(), BasicCancelOptions::default());
+            .basic_cancel(subscription.tag.clone(), BasicCancelOptions::default());
         limited("cancelling the consumer", cancelling).await
     }
 }
@@ -107,6 +130,15 @@ impl Ticket {
     pub async fn ack_with_earlier(self) -> Result<Settled, BrokerError> {
         let acking = self.0.ack(BasicAckOptions { multiple: true });
         limited("acking deliveries", acking)
+            .await
+            .map(Settled::from_told)
+    }
+
+    /// The message cannot be done here: the broker hands it out again, and counts that against the
+    /// queue's delivery limit.
+    pub async fn requeue(self) -> Result<Settled, BrokerError> {
+        let returning = self.0.reject(BasicRejectOptions { requeue: true });
+        limited("returning a delivery", returning)
             .await
             .map(Settled::from_told)
     }

@@ -22,8 +22,9 @@ impl Device {
     }
 }
 
-/// `MYRIAD` or `MYRIAD.<usb port>-ma2480`.
-pub(crate) fn is_stick(name: &str) -> bool {
+/// Whether a device of this name is a Neural Compute Stick: `MYRIAD` or `MYRIAD.<usb port>-ma2480`.
+#[must_use]
+pub fn is_stick(name: &str) -> bool {
     name.strip_prefix(STICK)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
@@ -70,11 +71,13 @@ impl DeviceChoice {
     /// [`EngineError::NoDevice`] where none of what was asked for is there, with what there is;
     /// [`EngineError::DeviceName`] for a name that can never be one.
     pub fn resolve(&self, found: &[Device]) -> Result<Target, EngineError> {
-        let sticks: Vec<String> = found
-            .iter()
-            .filter(|d| d.is_stick())
-            .map(|d| d.name.clone())
-            .collect();
+        let mut sticks: Vec<String> = Vec::new();
+        for stick in found.iter().filter(|device| device.is_stick()) {
+            // One that was lost and came back is listed twice: see `Runtime::devices`.
+            if !sticks.contains(&stick.name) {
+                sticks.push(stick.name.clone());
+            }
+        }
         match self {
             Self::Auto | Self::Sticks if !sticks.is_empty() => Ok(Target::over(sticks)),
             Self::Auto if found.iter().any(|device| device.name == "CPU") => Ok(Target {
@@ -187,7 +190,9 @@ fn name_together(members: &[String]) -> String {
 }
 
 impl Target {
-    fn over(members: Vec<String>) -> Self {
+    /// These devices: one by its own name, several as `MULTI:`.
+    #[must_use]
+    pub fn over(members: Vec<String>) -> Self {
         let device = name_together(&members);
         Self {
             device,

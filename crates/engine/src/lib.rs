@@ -31,7 +31,7 @@ mod request;
 mod runtime;
 mod scores;
 
-pub use device::{Device, DeviceChoice, Target};
+pub use device::{Device, DeviceChoice, Target, is_stick};
 pub use error::{EngineError, ImageError};
 pub use image::{
     ColorOrder, ImageDecoder, ImageFormat, ImageLimits, Preprocessing, SCAN_LIMIT, copy_tensor,

@@ -9,7 +9,7 @@ use std::slice;
 use std::time::{Duration, Instant};
 
 use openvino::{InferenceError, Tensor};
-use tracing::warn;
+use tracing::debug;
 
 use crate::runtime::failure;
 use crate::scores::{as_f32, top_k};
@@ -165,7 +165,7 @@ fn wrong_size(which: &str, bytes: usize) -> EngineError {
 impl Drop for InferRequest {
     fn drop(&mut self) {
         if self.overdue && self.is_running() {
-            warn!("left an infer request behind that is still running; its device may hang");
+            debug!("left an infer request behind that is still running");
             return;
         }
         #[expect(unsafe_code, reason = "drops the request unless it is running")]

@@ -1,10 +1,26 @@
 //! The exit code, and the one line that explains it.
 
 use ncs_broker::BrokerError;
+use std::fmt;
 use std::process::ExitCode;
 
 /// `EX_UNAVAILABLE` of BSD's sysexits: the broker declines us, and trying again will not help.
 pub const BROKER_DECLINES: u8 = 69;
+
+/// `EX_TEMPFAIL` of BSD's sysexits: a new start may help.
+pub const START_ME_AGAIN: u8 = 75;
+
+/// An error that a new start of the process may mend.
+#[derive(Debug)]
+pub struct StartMeAgain(pub String);
+
+impl fmt::Display for StartMeAgain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StartMeAgain {}
 
 /// Prints the error, if there is one, as one line, and chooses the exit code.
 #[must_use]
@@ -13,6 +29,9 @@ pub fn report(program: &str, outcome: anyhow::Result<ExitCode>) -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("{program}: {error:#}");
+            if error.downcast_ref::<StartMeAgain>().is_some() {
+                return START_ME_AGAIN.into();
+            }
             match error.downcast_ref::<BrokerError>() {
                 Some(declined) if !declined.is_temporary() => BROKER_DECLINES.into(),
                 _ => ExitCode::FAILURE,

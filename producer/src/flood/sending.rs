@@ -9,9 +9,17 @@ use ncs_protocol::{Job, topology};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
-/// Messages that wait for the broker's confirm at once. Enough to hide the round trip; more only
-/// make the broker serve the producer before the workers.
+/// Messages that wait for the broker's confirm at once, of a window of 256 unanswered jobs or less.
+/// Enough to hide the round trip; more only make the broker serve the producer before the workers.
 pub const MAX_UNCONFIRMED: usize = 8;
+/// A wider window is there for a faster fleet, which takes more messages per round trip. So many
+/// jobs of the window for one unconfirmed message.
+const WINDOW_PER_UNCONFIRMED: usize = 32;
+
+/// How many messages may wait for their confirm, of a window of unanswered jobs.
+fn max_unconfirmed(window: usize) -> usize {
+    (window / WINDOW_PER_UNCONFIRMED).clamp(MAX_UNCONFIRMED, 8 * MAX_UNCONFIRMED)
+}
 /// How long to wait before a job is published again that the broker has refused.
 const REFUSED_DELAY: Duration = Duration::from_millis(100);
 
@@ -19,6 +27,7 @@ impl Flood<'_> {
     /// Publishes what the last connection left unconfirmed, then new jobs until enough are sent.
     pub(super) async fn send(&self, publisher: &Publisher) -> anyhow::Result<()> {
         let mut confirming = FuturesUnordered::new();
+        let max_unconfirmed = max_unconfirmed(self.arguments.window.into());
         let mut again = self.ledger.borrow().unconfirmed().into_iter();
         loop {
             let job = if let Some(job) = again.next() {
@@ -36,7 +45,7 @@ impl Flood<'_> {
                 }
             };
             confirming.push(self.publish(publisher, job));
-            while confirming.len() >= MAX_UNCONFIRMED {
+            while confirming.len() >= max_unconfirmed {
                 confirming.next().await.transpose()?;
             }
         }

@@ -24,6 +24,19 @@ fn device(choice: &str, found: &[&str]) -> String {
 }
 
 #[test]
+fn a_stick_that_is_listed_twice_is_taken_once() {
+    let names = [
+        "MYRIAD.1.1-ma2480",
+        "MYRIAD.1.1-ma2480",
+        "MYRIAD.1.2-ma2480",
+    ];
+    assert_eq!(
+        device("sticks", &names),
+        "MULTI:MYRIAD.1.1-ma2480,MYRIAD.1.2-ma2480"
+    );
+}
+
+#[test]
 fn one_stick_goes_by_its_own_name_and_several_as_multi() {
     assert_eq!(device("sticks", &["CPU", "MYRIAD"]), "MYRIAD");
     let two = resolve("sticks", &["CPU", "MYRIAD.1.1-ma2480", "MYRIAD.1.2-ma2480"]).unwrap();

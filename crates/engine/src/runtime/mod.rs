@@ -68,6 +68,11 @@ impl Runtime {
     }
 
     /// The devices there are now, in OpenVINO's order. Cheap enough to be asked every few seconds.
+    ///
+    /// The plugin for sticks lists those that this runtime has opened, for as long as it lives and
+    /// whether they are still there or not, and beside them those that wait to be opened (its
+    /// `MyriadMetrics::AvailableDevicesNames`). So a stick that was lost stays in the list, and
+    /// once it is back it is there twice; only a new `Runtime` can open it again.
     pub fn devices(&self) -> Result<Vec<Device>, EngineError> {
         let found = self
             .core
@@ -94,6 +99,20 @@ impl Runtime {
             .ok()?;
         known.insert(device.as_ref().to_owned(), name.trim().to_owned());
         Some(name.trim().to_owned())
+    }
+
+    /// A stick's temperature in °C, if it says one. The `openvino` crate leaks the few bytes of each
+    /// answer: ask once in a while.
+    #[must_use]
+    pub fn temperature(&self, device: &str) -> Option<f64> {
+        let key = PropertyKey::Other("DEVICE_THERMAL".into());
+        let answer = self.core.get_property(&DeviceType::from(device), &key);
+        answer
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
+            .filter(|t: &f64| t.is_finite())
     }
 
     /// Reads `model` (an IR's `.xml` with its `.bin` beside it), compiles it for `target` and

@@ -1,10 +1,13 @@
 //! The worker's own figures, for Prometheus.
 
+mod network;
+
 use anyhow::Context;
 use ncs_protocol::{ErrorCode, StageTimes};
+pub use network::NetworkMetrics;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
+    Registry, TextEncoder,
 };
 use std::time::Duration;
 
@@ -28,17 +31,12 @@ pub struct Metrics {
     publish: Histogram,
     /// Jobs received and not yet settled.
     pub jobs_in_hand: IntGauge,
-    /// Devices that the network runs on.
-    pub devices: IntGauge,
-    /// Infer requests over all devices.
-    pub infer_requests: IntGauge,
-    /// Jobs that the broker may hand out to this worker at once.
-    pub prefetch: IntGauge,
     /// 1 while connected to the broker and consuming.
     pub broker_connected: IntGauge,
     /// Results that could not be handed over.
     pub results_undelivered: IntCounter,
-    info: IntGaugeVec,
+    /// The network and its devices.
+    pub network: NetworkMetrics,
 }
 
 /// What a job came to.
@@ -50,6 +48,8 @@ pub enum JobOutcome {
     Failed(ErrorCode),
     /// It was no job; it went to the dead letters.
     DeadLettered(ErrorCode),
+    /// This host could infer no more; it was put back into its queue.
+    HandedBack,
     /// Its connection was lost before it was settled; the broker hands it out again.
     Returned,
 }
@@ -60,6 +60,7 @@ impl JobOutcome {
             Self::Classified => "classified",
             Self::Failed(_) => "failed",
             Self::DeadLettered(_) => "dead_lettered",
+            Self::HandedBack => "handed_back",
             Self::Returned => "returned",
         }
     }
@@ -104,12 +105,6 @@ impl Metrics {
             "ncs_worker_jobs_in_hand",
             "Jobs received and not yet settled.",
         )?;
-        let devices = gauge("ncs_worker_devices", "Devices that the network runs on.")?;
-        let infer_requests = gauge(
-            "ncs_worker_infer_requests",
-            "Infer requests over all devices.",
-        )?;
-        let prefetch = gauge("ncs_worker_prefetch", "Jobs in hand at most.")?;
         let broker_connected = gauge(
             "ncs_worker_broker_connected",
             "1 while connected to the broker and consuming, else 0.",
@@ -118,29 +113,28 @@ impl Metrics {
             "ncs_worker_results_undelivered_total",
             "Results that nobody gets, because the queue in reply_to is gone or stays full.",
         )?;
-        let info = IntGaugeVec::new(
-            Opts::new(
-                "ncs_worker_info",
-                "Always 1; the labels say what runs here.",
-            ),
-            &["version", "openvino", "model", "device"],
-        )?;
         registry.register(Box::new(jobs.clone()))?;
         registry.register(Box::new(job_errors.clone()))?;
         registry.register(Box::new(stages.clone()))?;
         registry.register(Box::new(results_undelivered.clone()))?;
-        registry.register(Box::new(info.clone()))?;
         #[cfg(target_os = "linux")]
         registry.register(Box::new(
             prometheus::process_collector::ProcessCollector::for_self(),
         ))?;
         // So that each series is there from the start, at zero, and rates need no first event.
-        for outcome in ["classified", "failed", "dead_lettered", "returned"] {
+        for outcome in [
+            "classified",
+            "failed",
+            "dead_lettered",
+            "handed_back",
+            "returned",
+        ] {
             jobs.with_label_values(&[outcome]);
         }
         for code in ErrorCode::ALL {
             job_errors.with_label_values(&[code.as_str()]);
         }
+        let network = NetworkMetrics::register(&registry)?;
         Ok(Self {
             queue: stages.with_label_values(&["queue"]),
             wait: stages.with_label_values(&["wait"]),
@@ -151,21 +145,10 @@ impl Metrics {
             jobs,
             job_errors,
             jobs_in_hand,
-            devices,
-            infer_requests,
-            prefetch,
             broker_connected,
             results_undelivered,
-            info,
+            network,
         })
-    }
-
-    /// Says what runs here.
-    pub fn set_info(&self, openvino: &str, model: &str, device: &str) {
-        let version = env!("CARGO_PKG_VERSION");
-        self.info
-            .with_label_values(&[version, openvino, model, device])
-            .set(1);
     }
 
     /// Counts jobs whose connection was lost, or whose drain timeout was over, before they were
@@ -210,11 +193,13 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ncs_engine::Target;
 
     #[test]
     fn every_series_is_there_before_the_first_job() {
         let metrics = Metrics::new().unwrap();
-        metrics.set_info("2026.4", "digits", "CPU");
+        let cpu = Target::over(vec!["CPU".to_owned()]);
+        metrics.network.set("2026.4", "digits", &cpu, 4, 4);
         let text = String::from_utf8(metrics.render().unwrap()).unwrap();
         for series in [
             "ncs_worker_jobs_total{outcome=\"classified\"} 0",
@@ -222,6 +207,9 @@ mod tests {
             "ncs_worker_stage_seconds_count{stage=\"queue\"} 0",
             "ncs_worker_jobs_in_hand 0",
             "ncs_worker_broker_connected 0",
+            "ncs_worker_rebuilds_total{cause=\"timed_out\"} 0",
+            "ncs_worker_sticks{state=\"lost\"} 0",
+            "ncs_worker_without_service_seconds_total 0",
         ] {
             assert!(text.contains(series), "{series} is not in\n{text}");
         }

@@ -1,0 +1,133 @@
+//! A job from its arrival at the worker to its answer.
+
+use crate::metrics::JobOutcome;
+use ncs_broker::{Delivery, Message, Ticket};
+use ncs_protocol::properties::HEADER_DELIVERY_COUNT;
+use ncs_protocol::{ModelName, Properties, topology};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::mpsc;
+
+/// A delivery in hand. Several may hold it at once: the queue, the thread that infers it, and, when
+/// that thread does not come back from its device, the thread that tries it again. Whoever is first
+/// answers it.
+pub struct Received {
+    /// The message's properties.
+    pub properties: Properties,
+    /// The message's body.
+    pub body: Vec<u8>,
+    /// It was handed out before.
+    pub redelivered: bool,
+    /// When it arrived.
+    pub at: Instant,
+    /// The same, in microseconds since 1970.
+    pub at_us: u64,
+    failures: AtomicU32,
+    /// Taken with the answer.
+    ticket: Mutex<Option<Ticket>>,
+    /// Where its session waits for it. Once the session is over, nobody does, and the broker hands
+    /// the job out again.
+    finished: mpsc::Sender<Finished>,
+}
+
+/// A job that is answered, but not yet published.
+pub struct Finished {
+    /// What settles it, once all messages are confirmed.
+    pub ticket: Ticket,
+    /// What became of it.
+    pub answer: Answer,
+    /// Since when it waits to be published.
+    pub at: Instant,
+}
+
+/// What became of a job here.
+pub enum Answer {
+    /// These messages, and what they come to.
+    Messages(Vec<Message>, JobOutcome),
+    /// Nothing: this host can infer no more. The job goes back into its queue as a new message,
+    /// because the broker would count a return against the job's delivery limit.
+    HandBack(Box<Message>),
+}
+
+impl Received {
+    /// A delivery that has just arrived.
+    #[must_use]
+    pub fn now(delivery: Delivery, finished: mpsc::Sender<Finished>) -> Arc<Self> {
+        let at_us = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_micros();
+        let Delivery {
+            properties,
+            body,
+            redelivered,
+            ticket,
+        } = delivery;
+        Arc::new(Self {
+            properties,
+            body,
+            redelivered,
+            at: Instant::now(),
+            at_us: u64::try_from(at_us).unwrap_or(u64::MAX),
+            failures: AtomicU32::new(0),
+            ticket: Mutex::new(Some(ticket)),
+            finished,
+        })
+    }
+
+    /// Which try of the broker's this is, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.properties.attempt(self.redelivered)
+    }
+
+    /// Nobody waits for its answer any more: it was given, or its session is over.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.finished.is_closed() || self.ticket().is_none()
+    }
+
+    /// Counts a failed inference of this job, and tells how many there were.
+    pub fn failed(&self) -> u32 {
+        self.failures.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Answers it, unless somebody has.
+    pub fn answer(&self, messages: Vec<Message>, outcome: JobOutcome) {
+        self.finish(|| Answer::Messages(messages, outcome));
+    }
+
+    /// Gives it back to the broker for other hosts, unless it was answered.
+    pub fn hand_back(&self, model: &ModelName) {
+        self.finish(|| {
+            let mut properties = self.properties.clone();
+            properties.headers.remove(HEADER_DELIVERY_COUNT);
+            properties.persistent = true;
+            Answer::HandBack(Box::new(Message {
+                exchange: topology::JOBS_EXCHANGE.to_owned(),
+                routing_key: model.to_string(),
+                mandatory: true,
+                properties,
+                body: self.body.clone(),
+            }))
+        });
+    }
+
+    fn finish(&self, answer: impl FnOnce() -> Answer) {
+        let Some(ticket) = self.ticket().take() else {
+            return;
+        };
+        // Never full: it holds as many as a worker may have in hand. Closed: the session has ended
+        // meanwhile, and the broker hands the job out again.
+        let _ = self.finished.try_send(Finished {
+            ticket,
+            answer: answer(),
+            at: Instant::now(),
+        });
+    }
+
+    fn ticket(&self) -> std::sync::MutexGuard<'_, Option<Ticket>> {
+        self.ticket.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

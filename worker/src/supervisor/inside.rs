@@ -1,0 +1,319 @@
+//! The supervisor's thread: the first network, its threads' trouble, and the switch to the next.
+
+use super::openvino::OpenVino;
+use super::quarantine::Quarantine;
+use super::{Event, Plan, Service, plan};
+use crate::metrics::NetworkMetrics;
+use crate::network::{announce, announcement};
+use crate::pool::{Cause, Generation, Jobs, Shared, Trouble};
+use ncs_engine::{Device, DeviceChoice, EngineError, Network, Runtime, Target};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+use tokio::sync::{oneshot, watch};
+
+/// How often threads are looked at that may be stuck.
+const TICK: Duration = Duration::from_millis(250);
+
+/// How long after its time an inference has not come back from OpenVINO.
+const STUCK_AFTER: Duration = Duration::from_secs(1);
+
+/// How long the threads of a network may take to end. An inference on a stick takes 25 to 45 ms; a
+/// thread that takes longer than this hangs, or its job is done again for nothing.
+const RETIRE_LIMIT: Duration = Duration::from_secs(1);
+
+/// The supervisor's state, on its thread.
+pub(super) struct Inside {
+    pub(super) plan: Plan,
+    pub(super) shared: Arc<Shared>,
+    pub(super) jobs: Arc<Jobs>,
+    pub(super) metrics: NetworkMetrics,
+    pub(super) version: String,
+    pub(super) openvino: OpenVino,
+    pub(super) quarantine: Quarantine,
+    pub(super) events: Sender<Event>,
+    pub(super) heard: Receiver<Event>,
+    pub(super) service: watch::Sender<Service>,
+    pub(super) serving: Option<Serving>,
+    pub(super) generations: u64,
+    /// The most sticks that were ever there: what is missing from it is lost.
+    pub(super) most_sticks: usize,
+    pub(super) failed_rebuilds: u32,
+    /// How often to try each device in the next search for a culprit.
+    pub(super) inferences: u32,
+    pub(super) looked: Instant,
+    pub(super) measured: Option<Instant>,
+    pub(super) counted: Instant,
+}
+
+/// The network that runs, and what it runs on.
+pub(super) struct Serving {
+    pub(super) generation: Generation,
+    pub(super) network: Network,
+    pub(super) members: Vec<String>,
+}
+
+impl Inside {
+    pub(super) fn new(
+        runtime: Runtime,
+        directory: Option<PathBuf>,
+        plan: Plan,
+        shared: Arc<Shared>,
+        jobs: Arc<Jobs>,
+        service: watch::Sender<Service>,
+        (events, heard): (Sender<Event>, Receiver<Event>),
+    ) -> anyhow::Result<Self> {
+        let now = Instant::now();
+        Ok(Self {
+            version: runtime.version().to_owned(),
+            openvino: OpenVino::new(runtime, directory)?,
+            quarantine: Quarantine::new(plan.rescan),
+            metrics: shared.metrics.network.clone(),
+            plan,
+            shared,
+            jobs,
+            events,
+            heard,
+            service,
+            serving: None,
+            generations: 0,
+            most_sticks: 0,
+            failed_rebuilds: 0,
+            inferences: 1,
+            looked: now,
+            measured: None,
+            counted: now,
+        })
+    }
+
+    pub(super) fn run(mut self, failed: oneshot::Sender<anyhow::Error>) {
+        let end = self.keep_serving();
+        // Whatever it was, nobody shall go on taking jobs. Told last, so that the session finds all
+        // that is to be given back.
+        self.let_go();
+        self.tell(Service::Down);
+        if let Err(error) = end {
+            let _ = failed.send(error);
+        }
+    }
+
+    pub(super) fn keep_serving(&mut self) -> anyhow::Result<()> {
+        self.begin()?;
+        loop {
+            match self.heard.recv_timeout(TICK) {
+                Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Ok(Event::Trouble(trouble)) => {
+                    // Of a network that is replaced already: the others have told it first.
+                    if self.is_serving(trouble.generation) {
+                        let Trouble { cause, error, .. } = trouble;
+                        tracing::warn!("{error:#}; finding out which device it is");
+                        self.rebuild(cause)?;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            self.count_time();
+            if self.has_stuck_inference() {
+                tracing::warn!("openvino does not come back from an inference");
+                self.rebuild(Cause::Stuck)?;
+            }
+            if self.looked.elapsed() >= self.plan.rescan {
+                self.look()?;
+            }
+        }
+    }
+
+    /// The first network. What can never work ends the worker here.
+    pub(super) fn begin(&mut self) -> anyhow::Result<()> {
+        let found = self.plan.devices(&mut self.openvino)??;
+        let target = match self.resolve(&found) {
+            Err(error) if self.waits_for_sticks() => {
+                tracing::warn!("{error}; looking for them");
+                self.go_down();
+                return Ok(());
+            }
+            resolved => resolved?,
+        };
+        let error = match self.load(&target) {
+            Ok(network) => return self.switch_to(network, target),
+            Err(error) => error,
+        };
+        let sticks = found.iter().any(Device::is_stick);
+        match error.downcast_ref::<EngineError>() {
+            Some(EngineError::OpenVino { .. }) if sticks => {}
+            Some(_) => return Err(error),
+            None => {}
+        }
+        tracing::warn!("{error:#}; trying the devices one by one");
+        self.rebuild(Cause::Appeared)
+    }
+
+    /// With `sticks` and `auto` it is worth to wait: they boot, and they are plugged in.
+    pub(super) fn waits_for_sticks(&self) -> bool {
+        !matches!(self.plan.network.devices, DeviceChoice::Named(_)) || self.most_sticks > 0
+    }
+
+    /// The target over the devices that are not left out.
+    pub(super) fn resolve(&mut self, found: &[Device]) -> Result<Target, EngineError> {
+        let now = Instant::now();
+        let sticks: Vec<&str> = stick_names(found);
+        self.most_sticks = self.most_sticks.max(sticks.len());
+        self.quarantine.saw(
+            &found
+                .iter()
+                .map(|device| device.name.as_str())
+                .collect::<Vec<_>>(),
+            now,
+        );
+        let left: Vec<Device> = found
+            .iter()
+            .filter(|device| !self.quarantine.holds(&device.name, now))
+            .cloned()
+            .collect();
+        self.plan.network.devices.resolve(&left)
+    }
+
+    pub(super) fn list(&mut self) -> Option<Vec<Device>> {
+        match self.plan.devices(&mut self.openvino) {
+            Ok(Ok(found)) => {
+                self.show_sticks(&found);
+                Some(found)
+            }
+            Ok(Err(error)) => {
+                tracing::warn!("{error}");
+                None
+            }
+            Err(stuck) => {
+                tracing::warn!("{stuck}");
+                None
+            }
+        }
+    }
+
+    pub(super) fn load(&mut self, target: &Target) -> anyhow::Result<Network> {
+        let requests = self.plan.network.infer_requests(target.members.len());
+        Ok(self.plan.load(&mut self.openvino, target, requests)??)
+    }
+
+    /// Lets the new network take the jobs, then ends the old one.
+    pub(super) fn switch_to(&mut self, mut network: Network, target: Target) -> anyhow::Result<()> {
+        self.shared.answers.labels.check(network.classes())?;
+        let requests = network.take_requests();
+        let infer_requests = requests.len();
+        self.generations += 1;
+        let events = self.events.clone();
+        let tell = move |trouble| {
+            // The supervisor ends after its threads.
+            let _ = events.send(Event::Trouble(trouble));
+        };
+        let generation = Generation::start(
+            self.generations,
+            requests,
+            *network.input(),
+            &self.shared,
+            &self.jobs,
+            &tell,
+        )?;
+        announce(&announcement(
+            &self.plan.network,
+            &network,
+            &target,
+            infer_requests,
+        ));
+        let prefetch = self.plan.prefetch(infer_requests);
+        self.metrics.set(
+            &self.version,
+            self.shared.answers.model.as_str(),
+            &target,
+            infer_requests,
+            prefetch,
+        );
+        let next = Serving {
+            generation,
+            network,
+            members: target.members,
+        };
+        tracing::info!(devices = next.members.len(), prefetch, "the network runs");
+        let before = self.serving.replace(next);
+        self.tell(Service::Up { prefetch });
+        end(before);
+        if let Some(found) = self.list() {
+            self.show_sticks(&found);
+        }
+        Ok(())
+    }
+
+    /// Ends the network that runs. Jobs in its hands wait for the next.
+    pub(super) fn let_go(&mut self) {
+        self.jobs.serve(None);
+        end(self.serving.take());
+    }
+
+    pub(super) fn go_down(&mut self) {
+        if *self.service.borrow() != Service::Down {
+            tracing::warn!(
+                "no device to run on; taking no jobs, and looking for devices every {:?}",
+                self.plan.rescan
+            );
+        }
+        self.metrics.clear();
+        self.tell(Service::Down);
+    }
+
+    pub(super) fn tell(&mut self, service: Service) {
+        self.count_time();
+        self.metrics
+            .serving
+            .set(i64::from(matches!(service, Service::Up { .. })));
+        self.service.send_if_modified(|before| {
+            let changed = *before != service;
+            *before = service;
+            changed
+        });
+    }
+
+    pub(super) fn count_time(&mut self) {
+        let since = std::mem::replace(&mut self.counted, Instant::now());
+        if !matches!(*self.service.borrow(), Service::Up { .. }) {
+            let seconds = self.counted.duration_since(since).as_secs_f64();
+            self.metrics.without_service.inc_by(seconds);
+        }
+    }
+
+    pub(super) fn is_serving(&self, generation: u64) -> bool {
+        self.serving
+            .as_ref()
+            .is_some_and(|serving| serving.generation.id == generation)
+    }
+
+    pub(super) fn has_stuck_inference(&self) -> bool {
+        let limit = self.plan.infer_timeout + STUCK_AFTER;
+        self.serving
+            .as_ref()
+            .is_some_and(|serving| serving.generation.has_inference_over(limit))
+    }
+}
+
+/// Ends a network's threads, then frees it.
+fn end(serving: Option<Serving>) {
+    let Some(serving) = serving else {
+        return;
+    };
+    let left = serving.generation.retire(RETIRE_LIMIT);
+    if left > 0 {
+        tracing::warn!("{left} inferences do not come back; left them behind");
+    }
+    plan::free(serving.network);
+}
+
+pub(super) fn stick_names(found: &[Device]) -> Vec<&str> {
+    let mut names: Vec<&str> = found
+        .iter()
+        .filter(|device| device.is_stick())
+        .map(|device| device.name.as_str())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}

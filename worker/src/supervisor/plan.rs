@@ -1,0 +1,88 @@
+//! What to load, how, and how long that may take.
+
+use super::openvino::{OpenVino, Stuck};
+use crate::cli::NetworkArgs;
+use ncs_engine::{Device, EngineError, Network, Target};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// Listing devices looks through the host's USB devices.
+const LIST_LIMIT: Duration = Duration::from_secs(15);
+
+/// What the supervisor was told.
+pub struct Plan {
+    /// The network, and where it shall run.
+    pub network: NetworkArgs,
+    /// How many jobs may be in hand; by default one for each infer request.
+    pub prefetch: Option<u16>,
+    /// How long an inference may take.
+    pub infer_timeout: Duration,
+    /// How long loading the network may take.
+    pub load_timeout: Duration,
+    /// How often to look for devices.
+    pub rescan: Duration,
+    /// Give up after so many rebuilds without an answered job in between.
+    pub max_failed_rebuilds: u32,
+}
+
+impl Plan {
+    /// Jobs that may be in hand with so many infer requests.
+    #[must_use]
+    pub fn prefetch(&self, infer_requests: usize) -> u16 {
+        let one_each = u16::try_from(infer_requests).unwrap_or(u16::MAX);
+        self.prefetch.unwrap_or(one_each)
+    }
+
+    /// Lists the devices.
+    pub fn devices(
+        &self,
+        openvino: &mut OpenVino,
+    ) -> Result<Result<Vec<Device>, EngineError>, Stuck> {
+        openvino.call("listing the devices", LIST_LIMIT, |runtime| {
+            runtime.devices()
+        })
+    }
+
+    /// Loads the network.
+    pub fn load(
+        &self,
+        openvino: &mut OpenVino,
+        target: &Target,
+        infer_requests: usize,
+    ) -> Result<Result<Network, EngineError>, Stuck> {
+        let (model, target) = (self.network.model.clone(), target.clone());
+        let precision = self.network.precision;
+        openvino.call("loading the network", self.load_timeout, move |runtime| {
+            runtime.load_network(&model, &target, infer_requests, precision)
+        })
+    }
+
+    /// A stick's temperature in °C.
+    pub fn temperature(&self, openvino: &mut OpenVino, stick: &str) -> Option<f64> {
+        let stick = stick.to_owned();
+        openvino
+            .call("reading a temperature", LIST_LIMIT, move |runtime| {
+                runtime.temperature(&stick)
+            })
+            .ok()
+            .flatten()
+    }
+}
+
+/// Freeing a network talks to its sticks.
+const FREE_LIMIT: Duration = Duration::from_secs(5);
+
+/// Frees what is no longer used on a thread of its own, and waits a while for its end.
+pub(super) fn free<T: Send + 'static>(unused: T) {
+    let (done, freed) = mpsc::sync_channel(1);
+    let freeing = std::thread::Builder::new()
+        .name("free".to_owned())
+        .spawn(move || {
+            drop(unused);
+            let _ = done.send(());
+        });
+    let freed = freeing.is_ok() && freed.recv_timeout(FREE_LIMIT).is_ok();
+    if !freed {
+        tracing::warn!("openvino does not come back from freeing a network; left it behind");
+    }
+}

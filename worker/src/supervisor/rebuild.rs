@@ -1,0 +1,125 @@
+//! Rebuilding: find out which device it is, leave it out, load the network over the others.
+
+use super::inside::Inside;
+use super::{Service, probe};
+use crate::pool::Cause;
+use ncs_engine::EngineError;
+use ncs_program::exit::StartMeAgain;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// When no device proves to be the culprit, the next search tries each four times as often, until
+/// one that fails now and then shows itself.
+const MOST_INFERENCES: u32 = 256;
+
+enum Rebuilt {
+    Yes,
+    NoDevice,
+    NoneAnswers(String),
+}
+
+impl Inside {
+    /// Replaces a network that does not work, or that there is none of.
+    pub(super) fn rebuild(&mut self, cause: Cause) -> anyhow::Result<()> {
+        self.metrics.rebuilt(cause);
+        match &self.serving {
+            Some(serving) if serving.generation.answered() > 0 => self.failed_rebuilds = 0,
+            Some(_) => self.failed("the network answers no job")?,
+            None => {}
+        }
+        if !cause.leaves_others_working() {
+            self.tell(Service::Interrupted);
+            self.let_go();
+        }
+        let rebuilt = match self.try_to_rebuild()? {
+            // A runtime that has lost its devices may never find them again: with a new one, then.
+            Rebuilt::NoneAnswers(reasons) => {
+                tracing::warn!("no device answers: {reasons}; starting openvino anew");
+                self.tell(Service::Interrupted);
+                self.let_go();
+                self.openvino.renew()?;
+                self.quarantine.release_all(Instant::now());
+                self.try_to_rebuild()?
+            }
+            rebuilt => rebuilt,
+        };
+        match rebuilt {
+            Rebuilt::Yes => Ok(()),
+            Rebuilt::NoDevice => {
+                self.let_go();
+                self.go_down();
+                Ok(())
+            }
+            Rebuilt::NoneAnswers(reasons) => {
+                self.let_go();
+                self.go_down();
+                self.failed(&reasons)
+            }
+        }
+    }
+
+    /// Counts a rebuild that did not help. The last one that is allowed is an error.
+    fn failed(&mut self, reasons: &str) -> anyhow::Result<()> {
+        self.failed_rebuilds += 1;
+        let (failed, most) = (self.failed_rebuilds, self.plan.max_failed_rebuilds);
+        tracing::warn!("rebuild {failed} of at most {most} has failed: {reasons}");
+        if failed < most {
+            return Ok(());
+        }
+        Err(StartMeAgain(format!(
+            "the network could not be rebuilt, {failed} times: {reasons}; ending, so that a \
+             supervisor starts this worker anew; if that does not help, unplug the sticks and plug \
+             them in again"
+        ))
+        .into())
+    }
+
+    fn try_to_rebuild(&mut self) -> anyhow::Result<Rebuilt> {
+        if self.openvino.is_lost() {
+            self.openvino.renew()?;
+        }
+        let Some(found) = self.list() else {
+            return Ok(Rebuilt::NoneAnswers("openvino lists no devices".to_owned()));
+        };
+        let Ok(target) = self.resolve(&found) else {
+            return Ok(Rebuilt::NoDevice);
+        };
+        let failing = probe::failing(
+            &mut self.openvino,
+            &self.plan,
+            &target.members,
+            self.inferences,
+        )?;
+        self.inferences = if failing.is_empty() {
+            (self.inferences * 4).min(MOST_INFERENCES)
+        } else {
+            1
+        };
+        self.leave_out(&failing);
+        let reasons = || {
+            let reasons = failing
+                .iter()
+                .map(|(device, why)| format!("{device}: {why}"));
+            reasons.collect::<Vec<_>>().join("; ")
+        };
+        let Ok(target) = self.resolve(&found) else {
+            return Ok(Rebuilt::NoneAnswers(reasons()));
+        };
+        match self.load(&target) {
+            Ok(network) => self.switch_to(network, target).map(|()| Rebuilt::Yes),
+            Err(error) => match error.downcast_ref::<EngineError>() {
+                None | Some(EngineError::OpenVino { .. }) => {
+                    Ok(Rebuilt::NoneAnswers(format!("{error:#}")))
+                }
+                Some(_) => Err(error),
+            },
+        }
+    }
+
+    pub(super) fn leave_out(&mut self, failing: &BTreeMap<String, String>) {
+        for (device, reason) in failing {
+            let time = self.quarantine.leave_out(device, Instant::now());
+            tracing::warn!("{device} does not work: {reason}; left out for {time:?}");
+        }
+    }
+}
