@@ -35,6 +35,10 @@ pub enum Command {
     ///
     /// Example: ncs-worker bench --model googlenet-v1.xml --iterations 1000
     Bench(BenchArgs),
+    /// Look for what keeps a worker from working, and say the remedies
+    ///
+    /// Example: ncs-worker doctor --model googlenet-v1.xml
+    Doctor(DoctorArgs),
 }
 
 /// Where OpenVINO is.
@@ -185,6 +189,47 @@ pub struct BenchArgs {
     #[arg(long, env = "NCS_ITERATIONS", default_value_t = 100, value_name = "N",
           value_parser = clap::value_parser!(u64).range(1..))]
     pub iterations: u64,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment here would become the command's help"
+    )]
+    pub runtime: RuntimeArgs,
+    /// The network to try on each device [default: none is tried]
+    #[arg(long, env = "NCS_MODEL", value_name = "M.xml")]
+    pub model: Option<PathBuf>,
+    /// The name under which jobs ask for it [default: the file's name without .xml]
+    #[arg(long, env = "NCS_MODEL_NAME", value_name = "NAME")]
+    pub model_name: Option<ModelName>,
+    /// Devices, as for run
+    #[arg(long, env = "NCS_DEVICES", default_value = "auto")]
+    pub devices: DeviceChoice,
+    /// Precision, as for run
+    #[arg(long, env = "NCS_PRECISION")]
+    pub precision: Option<Precision>,
+    /// The broker, as for run
+    #[arg(
+        long,
+        env = "NCS_AMQP_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        default_value = "amqp://localhost:5672"
+    )]
+    pub amqp_url: UncheckedAddress,
+    /// Where the system's sys and dev are
+    #[arg(
+        long,
+        env = "NCS_SYSFS_ROOT",
+        value_name = "DIR",
+        default_value = "/",
+        hide = true
+    )]
+    pub sysfs_root: PathBuf,
 }
 
 impl NetworkArgs {

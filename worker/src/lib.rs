@@ -11,7 +11,7 @@
 //! 6. [`supervisor`]: keeps a network running over the devices that answer.
 //!
 //! Beside it: [`network`] (load a network and say so), [`metrics`] and [`http`], and the commands
-//! without a broker, [`devices`] and [`mod@bench`].
+//! that serve no jobs, [`devices`], [`doctor`] and [`mod@bench`].
 //!
 //! Everything that can grow is bounded: jobs in hand by the prefetch, messages by
 //! [`ncs_protocol::MAX_BODY_BYTES`], images by [`ncs_engine::ImageLimits`]. Whatever blocks
@@ -21,6 +21,7 @@ pub mod answer;
 pub mod bench;
 pub mod cli;
 pub mod devices;
+pub mod doctor;
 pub mod http;
 pub mod identity;
 mod in_hand;

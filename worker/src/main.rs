@@ -3,7 +3,7 @@
 use clap::Parser;
 use ncs_program::{exit, logging};
 use ncs_worker::cli::{Cli, Command};
-use ncs_worker::{bench, devices, service};
+use ncs_worker::{bench, devices, doctor, service};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => service::run(arguments),
         Command::Devices(arguments) => devices::print(arguments),
         Command::Bench(arguments) => bench::run(arguments),
+        Command::Doctor(arguments) => return doctor::run(arguments),
     };
     exit::report("ncs-worker", outcome.map(|()| ExitCode::SUCCESS))
 }

@@ -1,0 +1,93 @@
+//! The runtime, and the devices that it lists.
+
+use super::finding::{Finding, Grade};
+use crate::cli::DoctorArgs;
+use ncs_engine::{Device, DeviceChoice, EngineError, Runtime};
+use std::path::Path;
+
+/// What the choice of devices says about sticks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// It names them: without them nothing works.
+    Yes,
+    /// `auto`: without them the CPU works.
+    IfAny,
+    /// It names other devices.
+    No,
+}
+
+impl Wanted {
+    pub(super) fn by(choice: &DeviceChoice) -> Self {
+        match choice {
+            DeviceChoice::Auto => Self::IfAny,
+            DeviceChoice::Sticks => Self::Yes,
+            DeviceChoice::Named(name) if name.contains("MYRIAD") => Self::Yes,
+            DeviceChoice::Named(_) => Self::No,
+        }
+    }
+
+    /// How bad it is when there is no stick to be had.
+    pub(super) fn grade_of_none(self) -> Grade {
+        match self {
+            Self::Yes => Grade::Problem,
+            Self::IfAny => Grade::Warning,
+            Self::No => Grade::Ok,
+        }
+    }
+}
+
+/// Finds and loads OpenVINO. Call it while the process has one thread: see [`Runtime::load`].
+pub(super) fn load(directory: Option<&Path>) -> (Finding, Option<Runtime>) {
+    match Runtime::load(directory) {
+        Ok(runtime) => {
+            let (version, library) = (runtime.version(), runtime.library().display());
+            let found = Finding::ok(format!("OpenVINO {version} ({library})"));
+            (found, Some(runtime))
+        }
+        Err(error) => (Finding::problem(error.to_string()), None),
+    }
+}
+
+/// Each device by its name.
+pub(super) fn list(devices: &Result<Vec<Device>, EngineError>) -> Vec<Finding> {
+    match devices {
+        Ok(devices) if devices.is_empty() => vec![Finding::problem("OpenVINO lists no device")],
+        Ok(devices) => devices.iter().map(device).collect(),
+        Err(error) => vec![Finding::problem(error.to_string())],
+    }
+}
+
+fn device(device: &Device) -> Finding {
+    let full_name = device
+        .full_name
+        .as_deref()
+        .unwrap_or("it does not say more");
+    Finding::ok(format!("device {}: {full_name}", device.name))
+}
+
+/// What is amiss with what `run` would run on.
+pub(super) fn target(arguments: &DoctorArgs, devices: &[Device]) -> Option<Finding> {
+    match arguments.devices.resolve(devices) {
+        Ok(target) if target.missing.is_empty() => None,
+        Ok(target) => {
+            let missing = target.missing.join(", ");
+            let text = format!("not all devices are there: {missing} is missing");
+            Some(Finding::warning(text))
+        }
+        Err(error) => Some(Finding::problem(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_names_a_stick_wants_sticks() {
+        let wanted = |choice: &str| Wanted::by(&choice.parse().unwrap());
+        assert_eq!(wanted("auto"), Wanted::IfAny);
+        assert_eq!(wanted("sticks"), Wanted::Yes);
+        assert_eq!(wanted("MULTI:MYRIAD.1.2-ma2480,CPU"), Wanted::Yes);
+        assert_eq!(wanted("CPU"), Wanted::No);
+    }
+}
