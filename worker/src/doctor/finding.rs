@@ -99,6 +99,11 @@ impl Report {
         ExitCode::from(u8::from(self.problems > 0))
     }
 
+    #[cfg(test)]
+    pub(super) fn problems(&self) -> usize {
+        self.problems
+    }
+
     /// `2 problems, 1 warning`
     fn summary(&self) -> String {
         let count = |count, noun| match count {

@@ -1,12 +1,17 @@
 //! `ncs-worker doctor`: what a person needs to know when it does not work.
 //!
 //! Each check is a file of its own and gives findings, each with a remedy; this one has their
-//! order, which is that of a worker's start.
+//! order, which is that of a worker's start. A later check does not repeat what an earlier one has
+//! told: without OpenVINO no model is tried.
 //!
 //! 1. `openvino`: the runtime and its devices; `plugin`: whether it can drive sticks;
-//! 2. `usb` looks at what is on USB, `sticks` judges it; `usbfs`: what else the kernel can withhold.
+//! 2. `usb` looks at what is on USB, `sticks` judges it; `usbfs` and `lock`: what else the kernel
+//!    and other processes can withhold;
+//! 3. `model`: compiled for each device, and one inference.
 
 mod finding;
+mod lock;
+mod model;
 mod openvino;
 mod plugin;
 mod sticks;
@@ -15,12 +20,12 @@ mod testing;
 mod usb;
 mod usbfs;
 
-use self::finding::Report;
+use self::finding::{Finding, Report};
 use self::openvino::Wanted;
 use self::plugin::Sticks;
 use self::usb::Usb;
 use crate::cli::DoctorArgs;
-use ncs_engine::Runtime;
+use ncs_engine::{Device, Runtime, Target};
 use std::process::ExitCode;
 
 /// Checks everything, and prints what it finds; fails if there is a problem.
@@ -30,18 +35,29 @@ pub fn run(arguments: &DoctorArgs) -> ExitCode {
     let usb = usb::look(&arguments.sysfs_root);
     let (found, runtime) = openvino::load(arguments.runtime.openvino_dir.as_deref());
     report.tell(&found);
-    let listed = runtime.and_then(|runtime| check_devices(&mut report, arguments, &runtime, &usb));
-    check_usb(&mut report, arguments, &usb, listed);
+    let devices = runtime
+        .as_ref()
+        .map(|runtime| check_devices(&mut report, arguments, runtime, &usb));
+    check_usb(&mut report, arguments, &usb, devices.as_ref());
+    if let (Some(runtime), Some(devices)) = (runtime, devices) {
+        check_model(&mut report, arguments, runtime, &devices, &usb);
+    }
     report.close()
 }
 
-/// How many sticks OpenVINO lists, or none if it knows no sticks.
+/// What OpenVINO has to offer.
+struct Offer {
+    /// How many sticks it lists, or none if it knows no sticks.
+    sticks: Option<usize>,
+    target: Option<Target>,
+}
+
 fn check_devices(
     report: &mut Report,
     arguments: &DoctorArgs,
     runtime: &Runtime,
     usb: &Usb,
-) -> Option<usize> {
+) -> Offer {
     let devices = runtime.devices();
     let known = devices.as_deref().unwrap_or_default();
     let listed = known.iter().filter(|device| device.is_stick()).count();
@@ -52,16 +68,53 @@ fn check_devices(
     };
     report.tell(&plugin::check(runtime.version(), runtime.library(), sticks));
     report.tell_all(openvino::list(&devices));
-    if !known.is_empty() {
-        report.tell_all(openvino::target(arguments, known));
+    let target = target(report, arguments, known);
+    Offer {
+        sticks: plugin::is_there(runtime.library(), listed).then_some(listed),
+        target,
     }
-    plugin::is_there(runtime.library(), listed).then_some(listed)
 }
 
-fn check_usb(report: &mut Report, arguments: &DoctorArgs, usb: &Usb, listed: Option<usize>) {
+fn target(report: &mut Report, arguments: &DoctorArgs, devices: &[Device]) -> Option<Target> {
+    if devices.is_empty() {
+        return None;
+    }
+    let (finding, target) = openvino::target(arguments, devices);
+    report.tell_all(finding);
+    target
+}
+
+fn check_usb(report: &mut Report, arguments: &DoctorArgs, usb: &Usb, offer: Option<&Offer>) {
     let wanted = Wanted::by(&arguments.devices);
+    let listed = offer.and_then(|offer| offer.sticks);
     report.tell_all(sticks::check(usb, listed, wanted, usb::access));
     if wanted != Wanted::No {
         report.tell_all(usbfs::check(&arguments.sysfs_root, usb.sticks.len()));
+    }
+}
+
+fn check_model(
+    report: &mut Report,
+    arguments: &DoctorArgs,
+    runtime: Runtime,
+    offer: &Offer,
+    usb: &Usb,
+) {
+    let Some(model) = &arguments.model else {
+        report.tell(&Finding::ok("model: not checked; give --model"));
+        return;
+    };
+    let Some(target) = &offer.target else {
+        return;
+    };
+    if target.device.contains("MYRIAD")
+        && let Some(locked) = lock::check(&arguments.sysfs_root)
+    {
+        // OpenVINO would end this process too.
+        report.tell(&locked);
+        return;
+    }
+    if let Err(error) = model::check(report, arguments, model, runtime, target, usb) {
+        report.tell(&Finding::problem(format!("{error:#}")));
     }
 }

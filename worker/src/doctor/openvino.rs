@@ -2,7 +2,7 @@
 
 use super::finding::{Finding, Grade};
 use crate::cli::DoctorArgs;
-use ncs_engine::{Device, DeviceChoice, EngineError, Runtime};
+use ncs_engine::{Device, DeviceChoice, EngineError, Runtime, Target};
 use std::path::Path;
 
 /// What the choice of devices says about sticks.
@@ -65,16 +65,19 @@ fn device(device: &Device) -> Finding {
     Finding::ok(format!("device {}: {full_name}", device.name))
 }
 
-/// What is amiss with what `run` would run on.
-pub(super) fn target(arguments: &DoctorArgs, devices: &[Device]) -> Option<Finding> {
+/// What `run` would run on.
+pub(super) fn target(
+    arguments: &DoctorArgs,
+    devices: &[Device],
+) -> (Option<Finding>, Option<Target>) {
     match arguments.devices.resolve(devices) {
-        Ok(target) if target.missing.is_empty() => None,
+        Ok(target) if target.missing.is_empty() => (None, Some(target)),
         Ok(target) => {
             let missing = target.missing.join(", ");
             let text = format!("not all devices are there: {missing} is missing");
-            Some(Finding::warning(text))
+            (Some(Finding::warning(text)), Some(target))
         }
-        Err(error) => Some(Finding::problem(error.to_string())),
+        Err(error) => (Some(Finding::problem(error.to_string())), None),
     }
 }
 

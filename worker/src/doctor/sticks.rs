@@ -44,6 +44,16 @@ pub(super) fn check(
     findings
 }
 
+/// The speed of the sticks that have booted since: before, it says nothing about the port. A stick
+/// that boots may change its bus, and so comes back as another one.
+pub(super) fn speed_once_booted(before: &Usb, now: &Usb) -> Vec<Finding> {
+    let has_booted = |stick: &&UsbStick| {
+        let told = |old: &UsbStick| (&old.port, old.state) == (&stick.port, stick.state);
+        stick.state == State::Booted && !before.sticks.iter().any(told)
+    };
+    now.sticks.iter().filter(has_booted).map(speed).collect()
+}
+
 fn first_generation(stick: &UsbStick) -> Finding {
     Finding::warning(format!(
         "stick on USB {}: 03e7:2150, a stick of the first generation (Myriad 2), which OpenVINO \
@@ -257,5 +267,23 @@ mod tests {
         let (grades, text) = judge(&first, Some(0), Wanted::Yes, allowed);
         assert_eq!(grades, [Grade::Warning, Grade::Problem]);
         assert!(text.contains("03e7:2150"), "{text}");
+    }
+
+    #[test]
+    fn sticks_that_have_booted_meanwhile_are_told_once() {
+        let before = usb(&[
+            ("1-1", State::Unbooted, 480.0),
+            ("1-2", State::Unbooted, 480.0),
+            ("2-3", State::Booted, 5000.0),
+        ]);
+        let now = usb(&[
+            ("1-1", State::Booted, 480.0),
+            ("2-2", State::Booted, 5000.0),
+            ("2-3", State::Booted, 5000.0),
+            ("1-4", State::Unbooted, 480.0),
+        ]);
+        let findings = speed_once_booted(&before, &now);
+        let grades: Vec<_> = findings.iter().map(|finding| finding.grade).collect();
+        assert_eq!(grades, [Grade::Warning, Grade::Ok]);
     }
 }
