@@ -7,8 +7,10 @@
 //! 1. `openvino`: the runtime and its devices; `plugin`: whether it can drive sticks;
 //! 2. `usb` looks at what is on USB, `sticks` judges it; `usbfs` and `lock`: what else the kernel
 //!    and other processes can withhold;
-//! 3. `model`: compiled for each device, and one inference.
+//! 3. `model`: compiled for each device, and one inference;
+//! 4. `broker`: whether it answers, and what waits in its queues.
 
+mod broker;
 mod finding;
 mod lock;
 mod model;
@@ -26,6 +28,7 @@ use self::plugin::Sticks;
 use self::usb::Usb;
 use crate::cli::DoctorArgs;
 use ncs_engine::{Device, Runtime, Target};
+use ncs_protocol::ModelName;
 use std::process::ExitCode;
 
 /// Checks everything, and prints what it finds; fails if there is a problem.
@@ -41,6 +44,11 @@ pub fn run(arguments: &DoctorArgs) -> ExitCode {
     check_usb(&mut report, arguments, &usb, devices.as_ref());
     if let (Some(runtime), Some(devices)) = (runtime, devices) {
         check_model(&mut report, arguments, runtime, &devices, &usb);
+    }
+    let name = name_of_model(&mut report, arguments);
+    match broker::check(&arguments.amqp_url, name.as_ref()) {
+        Ok(findings) => report.tell_all(findings),
+        Err(error) => report.tell(&Finding::problem(format!("{error:#}"))),
     }
     report.close()
 }
@@ -116,5 +124,21 @@ fn check_model(
     }
     if let Err(error) = model::check(report, arguments, model, runtime, target, usb) {
         report.tell(&Finding::problem(format!("{error:#}")));
+    }
+}
+
+/// The name under which a worker serves the model, if both are known.
+fn name_of_model(report: &mut Report, arguments: &DoctorArgs) -> Option<ModelName> {
+    if arguments.model_name.is_some() {
+        return arguments.model_name.clone();
+    }
+    let stem = arguments.model.as_ref()?.file_stem().unwrap_or_default();
+    match stem.to_string_lossy().parse::<ModelName>() {
+        Ok(name) => Some(name),
+        Err(error) => {
+            let finding = Finding::problem(format!("the model's file: {error}"));
+            report.tell(&finding.remedy("give --model-name; run needs it too"));
+            None
+        }
     }
 }
