@@ -6,6 +6,7 @@
 mod bed;
 mod client;
 mod digits;
+mod doctor;
 mod drain;
 mod flood;
 mod python_client;
