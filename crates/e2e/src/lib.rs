@@ -7,6 +7,7 @@
 //! - [`process`]: one child process, and the leash that ends it when we are killed;
 //! - [`rabbitmq`]: a broker of our own, which can be killed and started again with its data;
 //! - [`worker`] and [`producer`]: the two programs;
+//! - [`sticks`]: a host with emulated sticks for a worker, to be broken at will;
 //! - [`http`], [`ports`], [`poll`]: asking `/readyz`, choosing a port, waiting without sleeping.
 //!
 //! It knows no AMQP client and no OpenVINO: it sees the programs as a user does.
@@ -26,6 +27,8 @@ pub mod producer;
 pub mod rabbitmq;
 #[cfg(unix)]
 mod run_dir;
+#[cfg(unix)]
+pub mod sticks;
 #[cfg(unix)]
 pub mod worker;
 

@@ -9,6 +9,10 @@ use anyhow::{Context, Result, bail};
 /// The release of the `PyPI` wheel `openvino` that tests, demo and bench run on.
 pub const OPENVINO_VERSION: &str = "2026.4.1";
 
+/// An older release for tests: the oldest wheel that carries `libopenvino_c.so`. It numbers the
+/// element types as 2022.3 does, which is the last release with the plugin for sticks.
+pub const OLDER_OPENVINO_VERSION: &str = "2024.3.0";
+
 /// `GoogLeNet` v1 with seeded random weights, input `[1, 3, 224, 224]` f32 in BGR order.
 pub const GOOGLENET: &str = "googlenet-v1-random-weights";
 
@@ -148,16 +152,16 @@ impl Runtime {
         self.dir.join("venv")
     }
 
-    /// Where the OpenVINO wheel of [`OPENVINO_VERSION`] is unpacked.
+    /// Where the OpenVINO wheel of this version is unpacked, for example [`OPENVINO_VERSION`].
     #[must_use]
-    pub fn openvino_dir(&self) -> PathBuf {
-        self.dir.join(format!("openvino-{OPENVINO_VERSION}"))
+    pub fn openvino_dir(&self, version: &str) -> PathBuf {
+        self.dir.join(format!("openvino-{version}"))
     }
 
-    /// The folder that holds `libopenvino_c.so`, for `--openvino-dir` and `LD_LIBRARY_PATH`.
+    /// The folder of that wheel that holds `libopenvino_c.so`.
     #[must_use]
-    pub fn openvino_libs_dir(&self) -> PathBuf {
-        self.openvino_dir().join("openvino").join("libs")
+    pub fn openvino_libs_dir(&self, version: &str) -> PathBuf {
+        self.openvino_dir(version).join("openvino").join("libs")
     }
 
     /// The interpreter of the Python environment.
@@ -182,12 +186,21 @@ impl Runtime {
         set_up(self.digits_dir().join("digits.xml"))
     }
 
-    /// The folder for `--openvino-dir`, with the library in it.
+    /// The folder for `--openvino-dir` and `LD_LIBRARY_PATH`, with the library of
+    /// [`OPENVINO_VERSION`] in it.
     ///
     /// # Errors
     /// When the library is not there.
     pub fn openvino(&self) -> Result<PathBuf> {
-        let dir = self.openvino_libs_dir();
+        self.openvino_of(OPENVINO_VERSION)
+    }
+
+    /// The same of another version, for example [`OLDER_OPENVINO_VERSION`].
+    ///
+    /// # Errors
+    /// When the library is not there.
+    pub fn openvino_of(&self, version: &str) -> Result<PathBuf> {
+        let dir = self.openvino_libs_dir(version);
         set_up(dir.join("libopenvino_c.so")).map(|_| dir)
     }
 

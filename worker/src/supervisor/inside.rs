@@ -149,9 +149,11 @@ impl Inside {
         self.rebuild(Cause::Appeared)
     }
 
-    /// With `sticks` and `auto` it is worth to wait: they boot, and they are plugged in.
-    pub(super) fn waits_for_sticks(&self) -> bool {
-        !matches!(self.plan.network.devices, DeviceChoice::Named(_)) || self.most_sticks > 0
+    /// Whether sticks may still come: they boot, and they are plugged in. From 2023.0 on, OpenVINO has
+    /// no plugin for them.
+    fn waits_for_sticks(&self) -> bool {
+        let named = matches!(self.plan.network.devices, DeviceChoice::Named(_));
+        self.version.starts_with("2022.") && (!named || self.most_sticks > 0)
     }
 
     /// The target over the devices that are not left out.
