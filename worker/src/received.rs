@@ -5,7 +5,7 @@ use ncs_broker::{Delivery, Message, Ticket};
 use ncs_protocol::properties::HEADER_DELIVERY_COUNT;
 use ncs_protocol::{ModelName, Properties, topology};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 
@@ -24,11 +24,17 @@ pub struct Received {
     /// The same, in microseconds since 1970.
     pub at_us: u64,
     failures: AtomicU32,
-    /// Taken with the answer.
-    ticket: Mutex<Option<Ticket>>,
+    /// Taken with the answer. The session ends with the last of the senders, so a thread that hangs
+    /// on to an answered job must not hold one.
+    due: Mutex<Option<Due>>,
+}
+
+/// The right to answer a job.
+struct Due {
+    ticket: Ticket,
     /// Where its session waits for it. Once the session is over, nobody does, and the broker hands
     /// the job out again.
-    finished: mpsc::Sender<Finished>,
+    session: mpsc::Sender<Finished>,
 }
 
 /// A job that is answered, but not yet published.
@@ -53,7 +59,7 @@ pub enum Answer {
 impl Received {
     /// A delivery that has just arrived.
     #[must_use]
-    pub fn now(delivery: Delivery, finished: mpsc::Sender<Finished>) -> Arc<Self> {
+    pub fn now(delivery: Delivery, session: mpsc::Sender<Finished>) -> Arc<Self> {
         let at_us = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
@@ -71,8 +77,7 @@ impl Received {
             at: Instant::now(),
             at_us: u64::try_from(at_us).unwrap_or(u64::MAX),
             failures: AtomicU32::new(0),
-            ticket: Mutex::new(Some(ticket)),
-            finished,
+            due: Mutex::new(Some(Due { ticket, session })),
         })
     }
 
@@ -85,7 +90,7 @@ impl Received {
     /// Nobody waits for its answer any more: it was given, or its session is over.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.finished.is_closed() || self.ticket().is_none()
+        self.due().as_ref().is_none_or(|due| due.session.is_closed())
     }
 
     /// Counts a failed inference of this job, and tells how many there were.
@@ -115,19 +120,19 @@ impl Received {
     }
 
     fn finish(&self, answer: impl FnOnce() -> Answer) {
-        let Some(ticket) = self.ticket().take() else {
+        let Some(Due { ticket, session }) = self.due().take() else {
             return;
         };
         // Never full: it holds as many as a worker may have in hand. Closed: the session has ended
         // meanwhile, and the broker hands the job out again.
-        let _ = self.finished.try_send(Finished {
+        let _ = session.try_send(Finished {
             ticket,
             answer: answer(),
             at: Instant::now(),
         });
     }
 
-    fn ticket(&self) -> std::sync::MutexGuard<'_, Option<Ticket>> {
-        self.ticket.lock().unwrap_or_else(PoisonError::into_inner)
+    fn due(&self) -> MutexGuard<'_, Option<Due>> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -210,6 +210,8 @@ impl Work<'_> {
                         return Err(BrokerError::Lost { doing: "consuming", reason });
                     }
                 },
+                // Nothing more to come: the publishing ends the session.
+                else => std::future::pending().await,
             }
         }
     }

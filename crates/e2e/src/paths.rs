@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail};
 /// The release of the `PyPI` wheel `openvino` that tests, demo and bench run on.
 pub const OPENVINO_VERSION: &str = "2026.4.1";
 
-/// An older release for tests: the oldest wheel that carries `libopenvino_c.so`. It numbers the
-/// element types as 2022.3 does, which is the last release with the plugin for sticks.
+/// An older release for tests: of the wheels that carry `libopenvino_c.so` the oldest, so the nearest
+/// to 2022.3, which is the last release with the plugin for sticks.
 pub const OLDER_OPENVINO_VERSION: &str = "2024.3.0";
 
 /// `GoogLeNet` v1 with seeded random weights, input `[1, 3, 224, 224]` f32 in BGR order.

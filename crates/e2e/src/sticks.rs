@@ -44,10 +44,11 @@ pub enum State {
     Failing,
     /// One inference in so many fails, at its end.
     Flaky(u32),
-    /// No inference ends, until the state changes.
+    /// No inference ends, until the state changes. Waiting for one keeps its time limit; freeing its
+    /// request waits for the end.
     Hanging,
-    /// As [`State::Hanging`], and whoever waits, compiles or frees waits for ever, whatever the time
-    /// limit.
+    /// As [`State::Hanging`], and waiting ignores its time limit, and compiling for it does not return
+    /// either.
     Stuck,
     /// Everything takes so many times as long.
     Slow(f64),

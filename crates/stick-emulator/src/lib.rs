@@ -64,8 +64,8 @@
 //! | `unplugged` | leaves the list; its inferences in flight fail at once, and so does each that it is given. Plugged in again it boots, and networks compiled before go on failing for it |
 //! | `failing` | every inference fails at once, those in flight too |
 //! | `flaky <n>` | one inference in `n` fails, at its end |
-//! | `hanging` | no inference ends; waiting for one keeps its time limit |
-//! | `stuck` | as `hanging`, but waiting ignores its time limit, and compiling for it and freeing never return either |
+//! | `hanging` | no inference ends; waiting for one keeps its time limit, freeing its request has none |
+//! | `stuck` | as `hanging`, but waiting ignores its time limit, and compiling for it does not return either |
 //! | `slow <factor>` | everything takes so many times as long |
 //! | `uncompilable` | compiling for it fails |
 //!
@@ -93,8 +93,9 @@
 //! - Every process has a host of its own: processes do not share a stick's time. A real stick that one
 //!   process has opened is not even listed for another.
 //! - The real `MULTI` has a few requests of its own for each stick, and gives an inference to the first
-//!   stick, in the order of the name, that has one free. Here the idlest stick gets it. Both send nearly
-//!   everything to a stick that fails at once, unless it is the last of the name and the others keep up.
+//!   stick, in the order of the name, that has one free. Here the idlest stick gets it. Either way a
+//!   stick that fails everything at once is given nearly everything, as soon as more requests are in
+//!   flight than the sticks before it hold.
 //! - A real stick that hangs, or that was unplugged, takes the others with it: when it has not answered
 //!   the plugin's watchdog for 12 s, all sticks of the process are reset. Here the others go on.
 //! - Callbacks, tensors of the program's own and cancelling are not there.

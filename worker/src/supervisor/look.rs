@@ -1,7 +1,7 @@
 //! Looking at the devices while all goes well: which came, which went, how warm they are.
 
 use super::inside::{Inside, stick_names};
-use super::{Service, probe};
+use super::probe;
 use crate::pool::Cause;
 use ncs_engine::Device;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ impl Inside {
     pub(super) fn look(&mut self) -> anyhow::Result<()> {
         self.looked = Instant::now();
         if self.openvino.is_lost() {
-            self.openvino.renew()?;
+            self.renew()?;
         }
         let Some(found) = self.list() else {
             return Ok(());
@@ -33,9 +33,7 @@ impl Inside {
         if let Some(stick) = listed_twice(&found) {
             tracing::info!("{stick} was lost and is back; starting over with it");
             self.quarantine.release(stick, Instant::now());
-            self.tell(Service::Interrupted);
-            self.let_go();
-            self.openvino.renew()?;
+            self.start_over()?;
             return self.rebuild(Cause::Appeared);
         }
         let newcomers: Vec<String> = target

@@ -28,16 +28,13 @@ impl Inside {
             None => {}
         }
         if !cause.leaves_others_working() {
-            self.tell(Service::Interrupted);
-            self.let_go();
+            self.start_over()?;
         }
         let rebuilt = match self.try_to_rebuild()? {
             // A runtime that has lost its devices may never find them again: with a new one, then.
             Rebuilt::NoneAnswers(reasons) => {
                 tracing::warn!("no device answers: {reasons}; starting openvino anew");
-                self.tell(Service::Interrupted);
-                self.let_go();
-                self.openvino.renew()?;
+                self.start_over()?;
                 self.quarantine.release_all(Instant::now());
                 self.try_to_rebuild()?
             }
@@ -58,6 +55,22 @@ impl Inside {
         }
     }
 
+    /// Lets go of the network and of the runtime, and begins with a new one. After the loss of a stick
+    /// nothing less will do: the plugin goes on listing it, never opens it again once it is back, and
+    /// its watchdog resets all other sticks some 12 s later.
+    pub(super) fn start_over(&mut self) -> anyhow::Result<()> {
+        self.tell(Service::Interrupted);
+        self.let_go();
+        self.renew()
+    }
+
+    /// A new runtime in place of the one that there is, or that was lost.
+    pub(super) fn renew(&mut self) -> anyhow::Result<()> {
+        self.openvino
+            .renew()
+            .map_err(|error| StartMeAgain(format!("{error:#}")).into())
+    }
+
     /// Counts a rebuild that did not help. The last one that is allowed is an error.
     fn failed(&mut self, reasons: &str) -> anyhow::Result<()> {
         self.failed_rebuilds += 1;
@@ -76,7 +89,7 @@ impl Inside {
 
     fn try_to_rebuild(&mut self) -> anyhow::Result<Rebuilt> {
         if self.openvino.is_lost() {
-            self.openvino.renew()?;
+            self.renew()?;
         }
         let Some(found) = self.list() else {
             return Ok(Rebuilt::NoneAnswers("openvino lists no devices".to_owned()));

@@ -1,0 +1,160 @@
+//! One stick of four fails, and the other three go on. No job is lost or answered twice.
+
+use crate::host::Host;
+use ncs_e2e::sticks::{State, Sticks};
+use std::time::{Duration, Instant};
+
+/// Besides this, nothing but the rebuild itself may keep the working sticks from their work.
+const STANDSTILL: Duration = Duration::from_secs(1);
+
+/// What a rebuild takes on the emulator: compiling for each stick alone to find the one that fails,
+/// then for all that are left; 200 ms for each.
+const REBUILD: Duration = Duration::from_millis(200 * (4 + 4));
+
+const PREFETCH: &str = "ncs_worker_prefetch";
+
+/// Four sticks under a flood: the second is put into `state`, then mended.
+fn one_of_four_is(state: State, sticks: Sticks) -> Host {
+    let host = Host::of(sticks, &[]);
+    let flood = host.flood();
+    host.settles_at(4.0);
+
+    let standstill = host.standstill(Duration::from_secs(5), |sticks| {
+        sticks.set("1.2", state).expect("set");
+    });
+    assert!(
+        standstill < STANDSTILL + REBUILD,
+        "the others stood still for {standstill:?}{}",
+        host.worker.last_words()
+    );
+    host.wait_for_sticks(3);
+    host.settles_at(3.0);
+    assert_eq!(host.metric(PREFETCH), Some(12.0));
+
+    host.sticks.set("1.2", State::Ok).expect("set");
+    host.wait_for_sticks(4);
+    host.settles_at(4.0);
+    assert_eq!(host.metric(PREFETCH), Some(16.0));
+    flood.ends_with_every_job_answered_once();
+    host
+}
+
+fn four() -> Sticks {
+    Sticks::plugged_in(4).expect("sticks")
+}
+
+fn rebuilds(host: &Host, cause: &str) -> Option<f64> {
+    host.metric(&format!("ncs_worker_rebuilds_total{{cause=\"{cause}\"}}"))
+}
+
+#[test]
+fn a_stick_that_is_unplugged_costs_its_own_share_until_it_is_plugged_in_again() {
+    let host = one_of_four_is(State::Unplugged, four());
+    assert!(rebuilds(&host, "inference_failed") >= Some(1.0));
+    host.end();
+}
+
+#[test]
+fn a_stick_that_the_runtime_never_opens_again_is_taken_in_by_a_new_one() {
+    let host = one_of_four_is(State::Unplugged, four().with("STICKS_KEEP_LOST", "1"));
+    host.end();
+}
+
+#[test]
+fn a_stick_that_hangs_costs_its_own_share() {
+    let host = one_of_four_is(State::Hanging, four());
+    assert!(rebuilds(&host, "timed_out") >= Some(1.0));
+    host.end();
+}
+
+#[test]
+fn a_stick_whose_calls_never_return_blocks_neither_the_others_nor_the_shutdown() {
+    let host = Host::of(four(), &["--load-timeout", "3s"]);
+    let flood = host.flood();
+    host.settles_at(4.0);
+    let standstill = host.standstill(Duration::from_secs(10), |sticks| {
+        sticks.set("1.2", State::Stuck).expect("set");
+    });
+    assert!(standstill < STANDSTILL + REBUILD, "{standstill:?}");
+    host.wait_for_sticks(3);
+    host.settles_at(3.0);
+    assert!(rebuilds(&host, "stuck") >= Some(1.0));
+    flood.ends_with_every_job_answered_once();
+    let start = Instant::now();
+    host.end();
+    assert!(
+        start.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[test]
+fn a_stick_that_keeps_failing_is_left_out_and_not_taken_in_again_and_again() {
+    let host = Host::with(4, &[]);
+    let flood = host.flood();
+    host.settles_at(4.0);
+    host.sticks.set("1.2", State::Failing).expect("set");
+    host.wait_for("ncs_worker_sticks{state=\"quarantined\"}", |n| n > 0.5);
+    host.settles_at(3.0);
+    let before = rebuilds(&host, "inference_failed");
+    // Tried alone after 1, 2 and 4 s, beside the network that serves.
+    let standstill = host.standstill(Duration::from_secs(8), |_| {});
+    assert!(standstill < Duration::from_millis(500), "{standstill:?}");
+    assert_eq!(rebuilds(&host, "inference_failed"), before);
+    assert_eq!(rebuilds(&host, "appeared"), Some(0.0));
+    flood.ends_with_every_job_answered_once();
+    host.end();
+}
+
+#[test]
+fn a_stick_that_fails_now_and_then_is_found_out() {
+    let host = Host::with(4, &[]);
+    let flood = host.flood();
+    host.settles_at(4.0);
+    host.sticks.set("1.2", State::Flaky(40)).expect("set");
+    host.wait_for("ncs_worker_sticks{state=\"quarantined\"}", |n| n > 0.5);
+    host.sticks.set("1.2", State::Ok).expect("set");
+    host.wait_for_sticks(4);
+    flood.ends_with_every_job_answered_once();
+    host.end();
+}
+
+#[test]
+fn any_fault_in_any_order_loses_no_job_and_panics_nowhere() {
+    // A xorshift generator: the same faults in the same order each time.
+    let mut seed: u32 = 0x5eed;
+    let mut next = |below: u32| {
+        seed ^= seed << 13;
+        seed ^= seed >> 17;
+        seed ^= seed << 5;
+        seed % below
+    };
+    let sticks = four().with("STICKS_COMPILE_MS", "50");
+    let host = Host::of(
+        sticks,
+        &["--max-failed-rebuilds", "1000", "--infer-timeout", "1s"],
+    );
+    let flood = host.flood();
+    host.settles_at(4.0);
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(25) {
+        let state = match next(7) {
+            0 => State::Unplugged,
+            1 => State::Failing,
+            2 => State::Flaky(10),
+            3 => State::Hanging,
+            4 => State::Slow(8.0),
+            5 => State::Uncompilable,
+            _ => State::Ok,
+        };
+        let port = format!("1.{}", 1 + next(4));
+        host.sticks.set(&port, state).expect("set");
+        let pause = Duration::from_millis(u64::from(next(800)));
+        let _ = ncs_e2e::poll_until(pause, || None::<()>);
+    }
+    host.sticks.plug_in_all().expect("mended");
+    host.wait_for_sticks(4);
+    flood.ends_with_every_job_answered_once();
+    host.end();
+}
