@@ -90,7 +90,9 @@ impl Received {
     /// Nobody waits for its answer any more: it was given, or its session is over.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.due().as_ref().is_none_or(|due| due.session.is_closed())
+        self.due()
+            .as_ref()
+            .is_none_or(|due| due.session.is_closed())
     }
 
     /// Counts a failed inference of this job, and tells how many there were.

@@ -1,39 +1,52 @@
-//! The fleet beside OpenVINO's own `benchmark_app`: same IR, same device, same number of requests,
-//! in one run.
+//! Measuring the fleet, in two parts: [`cpu`] beside OpenVINO's own `benchmark_app`, and [`sticks`]
+//! over emulated Neural Compute Sticks.
 //!
-//! `benchmark_app` has the machine to itself and feeds itself from memory; the fleet shares it with
-//! a broker and a producer, and decodes. The ratio of the two says what all of that costs. Rounds
-//! alternate between the two, and medians over the rounds are shown, because machines are noisy.
+//! Machines are noisy: everything is measured in several rounds, and medians are shown. [`figures`]
+//! keeps each single figure.
 
-mod alone;
-mod fleet;
-mod table;
+mod cpu;
+mod figures;
+mod median;
+mod sticks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
-use clap::Args;
-use ncs_e2e::paths::{GOOGLENET_U8, Runtime};
-use serde::Serialize;
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+use ncs_e2e::paths::Runtime;
 
 use crate::broker::Broker;
-use crate::cargo;
 use crate::setup::{self, Scope};
+use crate::{cargo, emulated};
+use figures::Figures;
+
+/// From one stick to more than two cores can feed.
+const STICKS: [u16; 7] = [1, 2, 4, 8, 16, 24, 32];
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct BenchOptions {
-    /// Measurements of each kind; the medians are shown.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: u32,
+    /// Measure only this part [default: both, one after the other].
+    #[arg(long, value_enum, value_name = "PART")]
+    only: Option<Part>,
+
+    /// So many emulated sticks, each number in its turn; means --only sticks
+    /// [default: 1,2,4,8,16,24,32].
+    #[arg(long, value_name = "N,N,...", value_delimiter = ',',
+          value_parser = clap::value_parser!(u16).range(1..=emulated::MOST))]
+    sticks: Vec<u16>,
+
+    /// Measurements of each kind; the medians are shown [default: 5, of emulated sticks 3].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
 
     /// Seconds per measurement.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(4..))]
     seconds: u64,
 
-    /// Let both compute in this precision instead of the device's own choice. A CPU with AMX chooses
-    /// bf16 and infers several times faster than others, so that all else weighs more; f32 shows
-    /// what other CPUs show.
+    /// Let both programs of the part with the CPU compute in this precision instead of the device's
+    /// own choice. A CPU with AMX chooses bf16 and infers several times faster than others, so that
+    /// all else weighs more; f32 shows what other CPUs show.
     #[arg(long, value_name = "f32|bf16", value_parser = ["f32", "bf16"])]
     precision: Option<String>,
 
@@ -42,91 +55,101 @@ pub(crate) struct BenchOptions {
     json: Option<PathBuf>,
 }
 
-/// One kind of job, and the IR that it is compared on.
-struct Kind {
-    name: &'static str,
-    model: &'static str,
-    images: PathBuf,
+/// What can be measured by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// The fleet beside OpenVINO's own `benchmark_app`.
+    Cpu,
+    /// Emulated sticks.
+    Sticks,
 }
 
-/// What one program did in one measurement.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct Measurement {
-    /// Images per second.
-    pub(crate) images_per_second: f64,
-    /// CPU time of the inferring process, in milliseconds.
-    pub(crate) cpu_ms_per_image: f64,
-}
+impl BenchOptions {
+    fn parts(&self) -> Result<&'static [Part]> {
+        let only_sticks = self.only == Some(Part::Sticks) || !self.sticks.is_empty();
+        if only_sticks && self.only == Some(Part::Cpu) {
+            bail!("--only cpu leaves out what --sticks asks for: drop one of them");
+        }
+        if only_sticks && self.precision.is_some() {
+            bail!("--precision is not for emulated sticks, which compute nothing: drop it");
+        }
+        Ok(match self.only {
+            Some(Part::Cpu) => &[Part::Cpu],
+            _ if only_sticks => &[Part::Sticks],
+            _ => &[Part::Cpu, Part::Sticks],
+        })
+    }
 
-/// Both programs, one after the other.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Round {
-    kind: &'static str,
-    model: &'static str,
-    alone: Measurement,
-    fleet: Measurement,
+    /// Each number once, the smallest first.
+    fn stick_counts(&self) -> Vec<u16> {
+        let mut counts = self.sticks.clone();
+        if counts.is_empty() {
+            counts.extend(STICKS);
+        }
+        counts.sort_unstable();
+        counts.dedup();
+        counts
+    }
 }
 
 pub(crate) fn run(options: &BenchOptions) -> Result<ExitCode> {
+    let parts = options.parts()?;
+    let mut figures = Figures::new(options.json.clone());
     setup::run(Scope::Demo)?;
     cargo::build_programs()?;
     let runtime = Runtime::locate()?;
     let broker = Broker::start()?;
-    let kinds = [
-        Kind {
-            name: "JPEG 224x224",
-            model: GOOGLENET_U8,
-            images: runtime.small_photos_dir(),
-        },
-        Kind {
-            name: "u8 tensor 224x224",
-            model: GOOGLENET_U8,
-            images: runtime.small_tensors_dir(),
-        },
-        Kind {
-            name: "JPEG 640x427",
-            model: GOOGLENET_U8,
-            images: runtime.photos_dir(),
-        },
-    ];
-    let mut rounds = Vec::new();
-    for number in 1..=options.rounds {
-        for kind in &kinds {
-            let round = measure(kind, &runtime, &broker.amqp_url(), options)?;
-            println!(
-                "round {number} of {}: {:<18} benchmark_app {:6.1} images/s, fleet {:6.1}",
-                options.rounds,
-                kind.name,
-                round.alone.images_per_second,
-                round.fleet.images_per_second,
-            );
-            rounds.push(round);
+    for part in parts {
+        println!();
+        match part {
+            Part::Cpu => cpu::run(options, &runtime, &broker.amqp_url(), &mut figures)?,
+            Part::Sticks => sticks::run(options, &runtime, &broker, &mut figures)?,
         }
     }
     broker.stop()?;
-    println!("\n{}", table::of(&rounds));
-    println!("The models have random weights: the same cost per image as the real one.");
-    if let Some(file) = &options.json {
-        let json = serde_json::to_string_pretty(&rounds).context("cannot encode the figures")?;
-        std::fs::write(file, json)
-            .with_context(|| format!("cannot write the figures to {}", file.display()))?;
-    }
     Ok(ExitCode::SUCCESS)
 }
 
-fn measure(
-    kind: &Kind,
-    runtime: &Runtime,
-    amqp_url: &str,
-    options: &BenchOptions,
-) -> Result<Round> {
-    let model = runtime.model(kind.model)?;
-    let alone = alone::measure(&runtime.python()?, &model, options)?;
-    let fleet = fleet::measure(runtime, kind.model, &kind.images, amqp_url, options)?;
-    Ok(Round {
-        kind: kind.name,
-        model: kind.model,
-        alone,
-        fleet,
-    })
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: BenchOptions,
+    }
+
+    fn parse(arguments: &str) -> Result<BenchOptions, clap::Error> {
+        let words = std::iter::once("bench").chain(arguments.split_whitespace());
+        Line::try_parse_from(words).map(|line| line.options)
+    }
+
+    #[test]
+    fn both_parts_are_measured_unless_one_is_asked_for() {
+        let parts = |arguments| parse(arguments).expect("a command line").parts().ok();
+        assert_eq!(parts(""), Some(&[Part::Cpu, Part::Sticks][..]));
+        assert_eq!(parts("--only cpu"), Some(&[Part::Cpu][..]));
+        assert_eq!(parts("--only sticks"), Some(&[Part::Sticks][..]));
+        assert_eq!(parts("--sticks 4"), Some(&[Part::Sticks][..]));
+        assert_eq!(parts("--only cpu --sticks 4"), None);
+        assert_eq!(parts("--sticks 4 --precision f32"), None);
+    }
+
+    #[test]
+    fn the_numbers_of_sticks_are_a_list_from_1_to_64() {
+        let counts = |arguments| parse(arguments).map(|options| options.stick_counts()).ok();
+        assert_eq!(counts(""), Some(STICKS.to_vec()));
+        assert_eq!(counts("--sticks 16,1,4,1"), Some(vec![1, 4, 16]));
+        for wrong in [
+            "--sticks 0",
+            "--sticks 65",
+            "--sticks 1,,2",
+            "--sticks many",
+        ] {
+            assert_eq!(counts(wrong), None, "{wrong}");
+        }
+    }
 }

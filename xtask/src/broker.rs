@@ -1,6 +1,7 @@
 //! The broker that demo and tests run against.
 
 use std::net::ToSocketAddrs;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use ncs_e2e::rabbitmq::{Installation, RabbitMq, RabbitMqOptions, speaks_amqp};
@@ -66,6 +67,14 @@ impl Broker {
             Self::Given(url) => url.clone(),
             Self::Private(node) => node.amqp_url(),
             Self::Docker(container) => container.amqp_url(),
+        }
+    }
+
+    /// The CPU time that it has used so far, where it is a process of ours.
+    pub(crate) fn cpu_time(&self) -> Result<Option<Duration>> {
+        match self {
+            Self::Private(node) => Ok(Some(node.usage()?.cpu_time)),
+            Self::Given(_) | Self::Docker(_) => Ok(None),
         }
     }
 

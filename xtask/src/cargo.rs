@@ -41,9 +41,11 @@ pub(crate) fn command(subcommand: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// Builds the two programs.
+/// Builds the two programs, and the library that emulates sticks for them.
 pub(crate) fn build_programs() -> Result<()> {
-    println!("Building ncs-worker and ncs-producer (the first time takes minutes)");
+    println!(
+        "Building ncs-worker, ncs-producer and the stick emulator (the first time takes minutes)"
+    );
     let mut build = command("build")?;
     build.args([
         "--release",
@@ -51,6 +53,8 @@ pub(crate) fn build_programs() -> Result<()> {
         "ncs-worker",
         "--package",
         "ncs-producer",
+        "--package",
+        "ncs-stick-emulator",
     ]);
     let status = status(&mut build)?;
     if !status.success() {

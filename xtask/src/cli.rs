@@ -27,10 +27,15 @@ enum Task {
     /// Classify real photos: a producer floods, a worker infers, a report is printed.
     ///
     /// Example: cargo xtask demo --jobs 1000 --images ~/Pictures
-    Demo(DemoOptions),
-    /// Measure the fleet beside OpenVINO's own `benchmark_app`, and print the ratios.
     ///
-    /// Example: cargo xtask bench --rounds 3
+    /// On emulated Neural Compute Sticks: cargo xtask demo --sticks 4
+    Demo(DemoOptions),
+    /// Measure the fleet beside OpenVINO's own `benchmark_app`, then on emulated Neural Compute
+    /// Sticks, and print the ratios.
+    ///
+    /// Example: cargo xtask bench --only cpu --rounds 3
+    ///
+    /// Only emulated sticks, so many: cargo xtask bench --sticks 1,2,4,8
     Bench(BenchOptions),
     /// Run every test of the workspace.
     ///

@@ -6,25 +6,32 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use ncs_e2e::paths::{GOOGLENET, Runtime};
+use ncs_e2e::paths::{GOOGLENET, GOOGLENET_U8, Runtime};
 use ncs_e2e::process::{Output, Process};
 use ncs_e2e::producer::FloodOptions;
+use ncs_e2e::sticks::Sticks;
 use ncs_e2e::worker::{Worker, WorkerOptions};
 
 use crate::broker::Broker;
 use crate::setup::{self, Scope};
-use crate::{cargo, test};
+use crate::{cargo, emulated, test};
 
 /// Longer than the worker's own limit for finishing what it has in hand.
 const DRAIN_LIMIT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DemoOptions {
-    /// How many images to classify.
-    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
-    jobs: u64,
+    /// How many images to classify [default: 300, with --sticks 300 for each].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    jobs: Option<u64>,
 
-    /// A folder of your own images [default: two photos from scikit-learn].
+    /// Run on so many emulated Neural Compute Sticks, 1 to 64, instead of on the CPU. They keep the
+    /// pace that was measured on hardware; their answers mean nothing.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=emulated::MOST))]
+    sticks: Option<u16>,
+
+    /// A folder of your own images [default: two photos from scikit-learn, with --sticks pieces of
+    /// them at the network's size].
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
 
@@ -33,39 +40,97 @@ pub(crate) struct DemoOptions {
     json: Option<PathBuf>,
 }
 
+impl DemoOptions {
+    /// Enough to take some seconds, however many sticks there are.
+    fn jobs(&self) -> u64 {
+        self.jobs
+            .unwrap_or_else(|| 300 * u64::from(self.sticks.unwrap_or(1)))
+    }
+}
+
 pub(crate) fn run(options: &DemoOptions) -> Result<ExitCode> {
     if let Some(dir) = options.images.as_ref().filter(|dir| !dir.is_dir()) {
         bail!("--images {}: there is no such folder", dir.display());
     }
     setup::run(Scope::Demo)?;
     cargo::build_programs()?;
+    let host = Host::of(options)?;
     let broker = Broker::start()?;
-    let status = classify(options, &broker.amqp_url())?;
+    if let Host::Emulated(_) = host {
+        println!("\n{}\n", emulated::notice());
+    }
+    let status = classify(options, &host, &broker.amqp_url())?;
     broker.stop()?;
-    println!(
-        "The model was {GOOGLENET}: GoogLeNet-v1 with random weights, so the same cost per image\n\
-         as the real one, but other answers. For real ones see README.md, \"Real weights\"."
-    );
+    match host {
+        Host::Cpu => println!(
+            "The model was {GOOGLENET}: GoogLeNet-v1 with random weights, so the same cost per image\n\
+             as the real one, but other answers. For real ones see README.md, \"Real weights\"."
+        ),
+        Host::Emulated(_) => println!("\n{}", emulated::notice()),
+    }
     Ok(test::exit_code(status))
 }
 
+/// What the worker infers on.
+enum Host {
+    Cpu,
+    Emulated(Sticks),
+}
+
+impl Host {
+    fn of(options: &DemoOptions) -> Result<Self> {
+        let sticks = options.sticks.map(emulated::plugged_in).transpose()?;
+        Ok(sticks.map_or(Self::Cpu, Self::Emulated))
+    }
+
+    fn model(&self) -> &'static str {
+        match self {
+            Self::Cpu => GOOGLENET,
+            Self::Emulated(_) => GOOGLENET_U8,
+        }
+    }
+
+    fn worker(&self, runtime: &Runtime, amqp_url: &str) -> Result<WorkerOptions> {
+        match self {
+            Self::Cpu => WorkerOptions::new(runtime, self.model(), amqp_url),
+            Self::Emulated(sticks) => Ok(sticks.worker(runtime.model(self.model())?, amqp_url)),
+        }
+    }
+
+    /// On two cores, decoding large photos would be slower than a few sticks.
+    fn photos(&self, runtime: &Runtime) -> PathBuf {
+        match self {
+            Self::Cpu => runtime.photos_dir(),
+            Self::Emulated(_) => runtime.small_photos_dir(),
+        }
+    }
+}
+
 /// The producer's exit status, once the worker has drained.
-fn classify(options: &DemoOptions, amqp_url: &str) -> Result<std::process::ExitStatus> {
+fn classify(
+    options: &DemoOptions,
+    host: &Host,
+    amqp_url: &str,
+) -> Result<std::process::ExitStatus> {
     let runtime = Runtime::locate()?;
-    println!("Worker: loading {GOOGLENET}");
-    let mut worker = Worker::start(&WorkerOptions::new(&runtime, GOOGLENET, amqp_url)?)?;
+    let model = host.model();
+    println!("Worker: loading {model}");
+    let mut worker = Worker::start(&host.worker(&runtime, amqp_url)?)?;
     print_indented(&[worker.stdout(), worker.stderr()].concat());
 
     let images = options
         .images
         .clone()
-        .unwrap_or_else(|| runtime.photos_dir());
+        .unwrap_or_else(|| host.photos(&runtime));
+    let jobs = options.jobs();
     println!(
-        "Producer: {} jobs from the images in {}",
-        options.jobs,
+        "Producer: {jobs} jobs from the images in {}",
         images.display()
     );
-    let mut flood = FloodOptions::new(GOOGLENET, amqp_url).images(&images, options.jobs);
+    let mut flood = FloodOptions::new(model, amqp_url).images(&images, jobs);
+    if let Some(sticks) = options.sticks {
+        flood = flood.arguments(["--window", &emulated::window(sticks).to_string()]);
+    }
     if let Some(file) = &options.json {
         flood = flood.arguments(["--json".into(), file.clone().into_os_string()]);
     }

@@ -1,7 +1,8 @@
 //! `cargo xtask`: sets up what this repository needs, shows it at work, and tests it.
 //!
 //! Read [`setup`] first: one small file per step. [`demo`] and [`mod@test`] set up, start a
-//! [`broker`], and run the fleet or the tests against it; [`mod@bench`] measures it.
+//! [`broker`], and run the fleet or the tests against it; [`mod@bench`] measures it. Where there are
+//! sticks, they are [`emulated`].
 
 #[cfg(unix)]
 mod bench;
@@ -15,6 +16,8 @@ mod cli;
 mod demo;
 #[cfg(unix)]
 mod docker;
+#[cfg(unix)]
+mod emulated;
 #[cfg(unix)]
 mod setup;
 #[cfg(unix)]

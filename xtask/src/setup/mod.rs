@@ -90,6 +90,7 @@ fn steps(scope: Scope, runtime: &Runtime) -> Vec<Box<dyn Step>> {
         Box::new(photos::Photos::new(runtime)),
     ];
     if scope == Scope::All {
+        steps.push(Box::new(openvino::OpenVino::older(runtime)));
         steps.push(Box::new(digits::Digits::new(runtime)));
         steps.push(Box::new(references::References::opencv(runtime)));
         steps.push(Box::new(references::References::scores(runtime)));

@@ -4,50 +4,73 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use ncs_e2e::paths::{OPENVINO_VERSION, Runtime};
+use ncs_e2e::paths::{OLDER_OPENVINO_VERSION, OPENVINO_VERSION, Runtime};
 
 use super::python::{PIP_REMEDY, pip};
 use super::stamp::{Stamp, remove_if_there};
 use super::{Finding, Step, program};
 
 /// The C library in the wheel is the same for every Python; naming one that there is a wheel for
-/// makes the machine's own version not matter.
+/// makes the machine's own version not matter. Both versions have one for this.
 const WHEEL_FOR_PYTHON: &str = "3.12";
 
 const LIBRARY: &str = "libopenvino_c.so";
 
 pub(super) struct OpenVino {
     runtime: Runtime,
+    version: &'static str,
+    /// What the step is called, and its stamp and log.
+    name: &'static str,
+    files: &'static str,
 }
 
 impl OpenVino {
+    /// The one that everything runs on.
     pub(super) fn new(runtime: &Runtime) -> Self {
         Self {
             runtime: runtime.clone(),
+            version: OPENVINO_VERSION,
+            name: "OpenVINO",
+            files: "openvino",
         }
     }
 
+    /// The one that tests load too, since hosts with sticks have an old one.
+    pub(super) fn older(runtime: &Runtime) -> Self {
+        Self {
+            runtime: runtime.clone(),
+            version: OLDER_OPENVINO_VERSION,
+            name: "older OpenVINO",
+            files: "openvino-older",
+        }
+    }
+
+    fn libs_dir(&self) -> PathBuf {
+        self.runtime.openvino_libs_dir(self.version)
+    }
+
     fn stamp(&self) -> Stamp {
-        Stamp::new(&self.runtime, "openvino")
-            .depends_on(OPENVINO_VERSION)
-            .makes(self.runtime.openvino_libs_dir().join(LIBRARY))
+        Stamp::new(&self.runtime, self.files)
+            .depends_on(self.version)
+            .makes(self.libs_dir().join(LIBRARY))
     }
 }
 
 impl Step for OpenVino {
     fn name(&self) -> &'static str {
-        "OpenVINO"
+        self.name
     }
 
     fn look(&self) -> Result<Finding> {
-        let what = format!("unpacking the C library of the wheel openvino {OPENVINO_VERSION}");
+        let version = self.version;
+        let what = format!("unpacking the C library of the wheel openvino {version}");
         Ok(Finding::from_stamp(&self.stamp(), what))
     }
 
     fn perform(&self) -> Result<Option<String>> {
         let stamp = self.stamp();
         stamp.remove()?;
-        let target = self.runtime.openvino_dir();
+        let target = self.runtime.openvino_dir(self.version);
         remove_if_there(&target)?;
         let mut install = pip(&self.runtime);
         install
@@ -60,10 +83,10 @@ impl Step for OpenVino {
             ])
             .args(["--python-version", WHEEL_FOR_PYTHON, "--target"])
             .arg(&target)
-            .arg(format!("openvino=={OPENVINO_VERSION}"));
-        let what = format!("downloading OpenVINO {OPENVINO_VERSION}");
-        program::run(&self.runtime, "openvino", install, &what, PIP_REMEDY)?;
-        link_unversioned(&self.runtime.openvino_libs_dir())?;
+            .arg(format!("openvino=={}", self.version));
+        let what = format!("downloading OpenVINO {}", self.version);
+        program::run(&self.runtime, self.files, install, &what, PIP_REMEDY)?;
+        link_unversioned(&self.libs_dir())?;
         stamp.write()?;
         Ok(None)
     }

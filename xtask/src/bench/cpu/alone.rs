@@ -8,8 +8,9 @@ use anyhow::{Context, Result, bail};
 use ncs_e2e::poll_until;
 use ncs_e2e::process::{Output, Process};
 
-use super::{BenchOptions, Measurement};
-use crate::bench::fleet::{DEVICE, REQUESTS};
+use super::Measurement;
+use super::fleet::{DEVICE, REQUESTS};
+use crate::bench::BenchOptions;
 
 /// Loading the model and its first inference take some seconds on a small host.
 const START_LIMIT: Duration = Duration::from_secs(120);

@@ -9,7 +9,8 @@ use ncs_e2e::producer::{FloodOptions, Producer};
 use ncs_e2e::worker::{Worker, WorkerOptions};
 use serde_json::Value;
 
-use super::{BenchOptions, Measurement};
+use super::Measurement;
+use crate::bench::BenchOptions;
 
 /// The real MULTI plugin, over the one device that every machine has.
 pub(super) const DEVICE: &str = "MULTI:CPU";

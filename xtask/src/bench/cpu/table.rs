@@ -1,7 +1,9 @@
 //! The medians, as people read them.
 
-use super::{Measurement, Round};
 use std::fmt::Write;
+
+use super::{Measurement, Round};
+use crate::bench::median::median;
 
 /// A row for each kind of job, in the order of their first rounds.
 pub(super) fn of(rounds: &[Round]) -> String {
@@ -45,32 +47,4 @@ pub(super) fn of(rounds: &[Round]) -> String {
         );
     }
     table
-}
-
-fn median(figures: impl Iterator<Item = f64>) -> f64 {
-    let mut figures: Vec<f64> = figures.collect();
-    figures.sort_by(f64::total_cmp);
-    match figures.len() {
-        0 => f64::NAN,
-        odd if odd % 2 == 1 => figures[odd / 2],
-        even => f64::midpoint(figures[even / 2 - 1], figures[even / 2]),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_is_the_middle_or_the_mean_of_the_two_in_the_middle() {
-        assert_eq!(
-            median([3.0, 1.0, 2.0].into_iter()).to_bits(),
-            2.0_f64.to_bits()
-        );
-        assert_eq!(
-            median([4.0, 1.0, 2.0, 9.0].into_iter()).to_bits(),
-            3.0_f64.to_bits()
-        );
-        assert!(median(std::iter::empty()).is_nan());
-    }
 }
