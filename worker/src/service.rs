@@ -12,7 +12,7 @@ use crate::supervisor::{Plan, Supervisor};
 use anyhow::{Context, bail};
 use ncs_broker::{BrokerError, reconnect_delays};
 use ncs_engine::Runtime;
-use ncs_program::shutdown;
+use ncs_program::{exit, shutdown};
 use ncs_protocol::{ModelName, topology};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -70,7 +70,13 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<()> {
         .build()
         .context("cannot start the async runtime")?;
     let end = runtime.block_on(serve(arguments.metrics_addr, &settings, failure));
-    supervisor.stop(STOP_LIMIT);
+    if !supervisor.stop(STOP_LIMIT) {
+        let code = match &end {
+            Ok(()) => 0,
+            Err(error) => exit::tell("ncs-worker", error),
+        };
+        ncs_engine::end_process(code);
+    }
     end
 }
 

@@ -40,7 +40,7 @@ pub use input::{Element, InputSpec, Layout};
 pub use network::Network;
 pub use precision::Precision;
 pub use request::{InferRequest, InputTensor};
-pub use runtime::Runtime;
+pub use runtime::{Runtime, end_process};
 pub use scores::Score;
 
 /// What threads may do with what is here, checked when this is compiled.

@@ -4,6 +4,9 @@ use ncs_broker::BrokerError;
 use std::fmt;
 use std::process::ExitCode;
 
+/// Any other error.
+const FAILURE: u8 = 1;
+
 /// `EX_UNAVAILABLE` of BSD's sysexits: the broker declines us, and trying again will not help.
 pub const BROKER_DECLINES: u8 = 69;
 
@@ -27,15 +30,19 @@ impl std::error::Error for StartMeAgain {}
 pub fn report(program: &str, outcome: anyhow::Result<ExitCode>) -> ExitCode {
     match outcome {
         Ok(code) => code,
-        Err(error) => {
-            eprintln!("{program}: {error:#}");
-            if error.downcast_ref::<StartMeAgain>().is_some() {
-                return START_ME_AGAIN.into();
-            }
-            match error.downcast_ref::<BrokerError>() {
-                Some(declined) if !declined.is_temporary() => BROKER_DECLINES.into(),
-                _ => ExitCode::FAILURE,
-            }
-        }
+        Err(error) => tell(program, &error).into(),
+    }
+}
+
+/// Prints an error as one line, and chooses the exit code.
+#[must_use]
+pub fn tell(program: &str, error: &anyhow::Error) -> u8 {
+    eprintln!("{program}: {error:#}");
+    if error.downcast_ref::<StartMeAgain>().is_some() {
+        return START_ME_AGAIN;
+    }
+    match error.downcast_ref::<BrokerError>() {
+        Some(declined) if !declined.is_temporary() => BROKER_DECLINES,
+        _ => FAILURE,
     }
 }

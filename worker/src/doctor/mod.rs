@@ -75,7 +75,7 @@ fn check_devices(
         on_usb: usb.sticks.len(),
     };
     report.tell(&plugin::check(runtime.version(), runtime.library(), sticks));
-    report.tell_all(openvino::list(&devices));
+    report.tell_all(openvino::list(runtime, &devices));
     let target = target(report, arguments, known);
     Offer {
         sticks: plugin::is_there(runtime.library(), listed).then_some(listed),

@@ -49,20 +49,25 @@ pub(super) fn load(directory: Option<&Path>) -> (Finding, Option<Runtime>) {
 }
 
 /// Each device by its name.
-pub(super) fn list(devices: &Result<Vec<Device>, EngineError>) -> Vec<Finding> {
+pub(super) fn list(runtime: &Runtime, devices: &Result<Vec<Device>, EngineError>) -> Vec<Finding> {
     match devices {
         Ok(devices) if devices.is_empty() => vec![Finding::problem("OpenVINO lists no device")],
-        Ok(devices) => devices.iter().map(device).collect(),
+        Ok(devices) => devices.iter().map(|found| device(runtime, found)).collect(),
         Err(error) => vec![Finding::problem(error.to_string())],
     }
 }
 
-fn device(device: &Device) -> Finding {
-    let full_name = device
-        .full_name
-        .as_deref()
-        .unwrap_or("it does not say more");
-    Finding::ok(format!("device {}: {full_name}", device.name))
+/// With its temperature, if it is a stick that says one: the real plugin knows it only of sticks that
+/// this process has booted.
+fn device(runtime: &Runtime, device: &Device) -> Finding {
+    let Device { name, full_name } = device;
+    let full_name = full_name.as_deref().unwrap_or("it does not say more");
+    let celsius = device
+        .is_stick()
+        .then(|| runtime.temperature(name))
+        .flatten();
+    let celsius = celsius.map_or_else(String::new, |celsius| format!(", {celsius:.0} °C"));
+    Finding::ok(format!("device {name}: {full_name}{celsius}"))
 }
 
 /// What `run` would run on.

@@ -70,6 +70,12 @@ impl Cause {
         }
     }
 
+    /// Whether it is something that happened to a thread at its work.
+    #[must_use]
+    pub fn is_trouble(self) -> bool {
+        !matches!(self, Self::Lost | Self::Appeared)
+    }
+
     /// Whether the other requests of the network go on while it is rebuilt. A device that fails at
     /// once is the one with the fewest requests in hand, always, so MULTI gives it every job; one
     /// that hangs keeps those that it has, and the others go on.

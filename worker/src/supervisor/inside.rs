@@ -7,6 +7,7 @@ use crate::metrics::NetworkMetrics;
 use crate::network::{announce, announcement};
 use crate::pool::{Cause, Generation, Jobs, Shared, Trouble};
 use ncs_engine::{Device, DeviceChoice, EngineError, Network, Runtime, Target};
+use ncs_program::exit::StartMeAgain;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -42,9 +43,13 @@ pub(super) struct Inside {
     pub(super) failed_rebuilds: u32,
     /// How often to try each device in the next search for a culprit.
     pub(super) inferences: u32,
+    /// When the last search was.
+    pub(super) searched: Option<Instant>,
     pub(super) looked: Instant,
     pub(super) measured: Option<Instant>,
     pub(super) counted: Instant,
+    /// A thread did not come back from OpenVINO.
+    pub(super) left_behind: bool,
 }
 
 /// The network that runs, and what it runs on.
@@ -81,13 +86,17 @@ impl Inside {
             most_sticks: 0,
             failed_rebuilds: 0,
             inferences: 1,
+            searched: None,
             looked: now,
             measured: None,
             counted: now,
+            left_behind: false,
         })
     }
 
-    pub(super) fn run(mut self, failed: oneshot::Sender<anyhow::Error>) {
+    /// Serves until it is told to stop, or until an error. Tells whether every thread of the worker's
+    /// that was inside OpenVINO came back.
+    pub(super) fn run(mut self, failed: oneshot::Sender<anyhow::Error>) -> bool {
         let end = self.keep_serving();
         // Whatever it was, nobody shall go on taking jobs. Told last, so that the session finds all
         // that is to be given back.
@@ -96,6 +105,7 @@ impl Inside {
         if let Err(error) = end {
             let _ = failed.send(error);
         }
+        !self.left_behind && self.openvino.all_came_back()
     }
 
     pub(super) fn keep_serving(&mut self) -> anyhow::Result<()> {
@@ -126,7 +136,10 @@ impl Inside {
 
     /// The first network. What can never work ends the worker here.
     pub(super) fn begin(&mut self) -> anyhow::Result<()> {
-        let found = self.plan.devices(&mut self.openvino)??;
+        let found = match self.plan.devices(&mut self.openvino) {
+            Ok(found) => found?,
+            Err(stuck) => return Err(StartMeAgain(stuck.to_string()).into()),
+        };
         let target = match self.resolve(&found) {
             Err(error) if self.waits_for_sticks() => {
                 tracing::warn!("{error}; looking for them");
@@ -239,7 +252,7 @@ impl Inside {
         tracing::info!(devices = next.members.len(), prefetch, "the network runs");
         let before = self.serving.replace(next);
         self.tell(Service::Up { prefetch });
-        end(before);
+        self.left_behind |= end(before);
         if let Some(found) = self.list() {
             self.show_sticks(&found);
         }
@@ -249,7 +262,7 @@ impl Inside {
     /// Ends the network that runs. Jobs in its hands wait for the next.
     pub(super) fn let_go(&mut self) {
         self.jobs.serve(None);
-        end(self.serving.take());
+        self.left_behind |= end(self.serving.take());
     }
 
     pub(super) fn go_down(&mut self) {
@@ -297,16 +310,16 @@ impl Inside {
     }
 }
 
-/// Ends a network's threads, then frees it.
-fn end(serving: Option<Serving>) {
+/// Ends a network's threads, then frees it. Tells whether some did not come back.
+fn end(serving: Option<Serving>) -> bool {
     let Some(serving) = serving else {
-        return;
+        return false;
     };
     let left = serving.generation.retire(RETIRE_LIMIT);
     if left > 0 {
         tracing::warn!("{left} inferences do not come back; left them behind");
     }
-    plan::free(serving.network);
+    !plan::free(serving.network) || left > 0
 }
 
 pub(super) fn stick_names(found: &[Device]) -> Vec<&str> {

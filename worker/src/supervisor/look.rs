@@ -42,9 +42,6 @@ impl Inside {
             .filter(|member| !members.contains(member))
             .cloned()
             .collect();
-        let gone = members
-            .iter()
-            .any(|member| !target.members.contains(member));
         let target = if newcomers.is_empty() {
             target
         } else {
@@ -63,7 +60,11 @@ impl Inside {
             return Ok(());
         }
         // The network that runs goes on until the next one is there.
-        let cause = if gone { Cause::Lost } else { Cause::Appeared };
+        let cause = if newcomers.is_empty() {
+            Cause::Lost
+        } else {
+            Cause::Appeared
+        };
         match self.load(&target) {
             Ok(network) => {
                 self.metrics.rebuilt(cause);

@@ -52,7 +52,7 @@ pub struct Supervisor {
     /// What this host can do now.
     pub service: watch::Receiver<Service>,
     events: Sender<Event>,
-    thread: std::thread::JoinHandle<()>,
+    thread: std::thread::JoinHandle<bool>,
 }
 
 impl Supervisor {
@@ -87,16 +87,16 @@ impl Supervisor {
         })
     }
 
-    /// Ends the network's threads, within `limit`: OpenVINO may not come back from a call.
-    pub fn stop(self, limit: Duration) {
+    /// Ends the network's threads, within `limit`. Tells whether all have ended: OpenVINO may not come
+    /// back from a call.
+    #[must_use]
+    pub fn stop(self, limit: Duration) -> bool {
         let _ = self.events.send(Event::Stop);
         let deadline = Instant::now() + limit;
         while !self.thread.is_finished() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(1));
         }
-        if self.thread.is_finished() {
-            // Its error was sent when it came.
-            let _ = self.thread.join();
-        }
+        // Its error was sent when it came.
+        self.thread.is_finished() && self.thread.join().unwrap_or(false)
     }
 }

@@ -83,6 +83,12 @@ impl OpenVino {
         self.thread.is_none()
     }
 
+    /// Whether each call came back, in its time.
+    #[must_use]
+    pub fn all_came_back(&self) -> bool {
+        self.given_up == 0
+    }
+
     /// Starts over with a new runtime. The one before goes first, if it does, so that its plugin lets
     /// go of the sticks.
     pub fn renew(&mut self) -> anyhow::Result<()> {

@@ -72,8 +72,9 @@ impl Plan {
 /// Freeing a network talks to its sticks.
 const FREE_LIMIT: Duration = Duration::from_secs(5);
 
-/// Frees what is no longer used on a thread of its own, and waits a while for its end.
-pub(super) fn free<T: Send + 'static>(unused: T) {
+/// Frees what is no longer used on a thread of its own, and waits a while for its end. Tells whether
+/// it came.
+pub(super) fn free<T: Send + 'static>(unused: T) -> bool {
     let (done, freed) = mpsc::sync_channel(1);
     let freeing = std::thread::Builder::new()
         .name("free".to_owned())
@@ -85,4 +86,5 @@ pub(super) fn free<T: Send + 'static>(unused: T) {
     if !freed {
         tracing::warn!("openvino does not come back from freeing a network; left it behind");
     }
+    freed
 }

@@ -72,6 +72,7 @@ pub(super) fn failing(
         let reason = format!("no answer within {:?}", start.elapsed());
         failed.insert(device, reason);
     }
+    // Where one does not come back, its device is among the failing.
     free(networks);
     Ok(failed)
 }

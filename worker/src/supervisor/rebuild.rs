@@ -6,11 +6,14 @@ use crate::pool::Cause;
 use ncs_engine::EngineError;
 use ncs_program::exit::StartMeAgain;
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// When no device proves to be the culprit, the next search tries each four times as often, until
 /// one that fails now and then shows itself.
 const MOST_INFERENCES: u32 = 256;
+
+/// After so long without another search, the next one begins with one inference each again.
+const FORGET_AFTER: Duration = Duration::from_secs(10 * 60);
 
 enum Rebuilt {
     Yes,
@@ -22,21 +25,25 @@ impl Inside {
     /// Replaces a network that does not work, or that there is none of.
     pub(super) fn rebuild(&mut self, cause: Cause) -> anyhow::Result<()> {
         self.metrics.rebuilt(cause);
-        match &self.serving {
-            Some(serving) if serving.generation.answered() > 0 => self.failed_rebuilds = 0,
-            Some(_) => self.failed("the network answers no job")?,
-            None => {}
+        let mut members = Vec::new();
+        if let Some(serving) = &self.serving {
+            members.clone_from(&serving.members);
+            if serving.generation.answered() > 0 {
+                self.failed_rebuilds = 0;
+            } else if cause.is_trouble() {
+                self.failed("the network answers no job")?;
+            }
         }
         if !cause.leaves_others_working() {
             self.start_over()?;
         }
-        let rebuilt = match self.try_to_rebuild()? {
+        let rebuilt = match self.try_to_rebuild(&members)? {
             // A runtime that has lost its devices may never find them again: with a new one, then.
             Rebuilt::NoneAnswers(reasons) => {
                 tracing::warn!("no device answers: {reasons}; starting openvino anew");
                 self.start_over()?;
                 self.quarantine.release_all(Instant::now());
-                self.try_to_rebuild()?
+                self.try_to_rebuild(&[])?
             }
             rebuilt => rebuilt,
         };
@@ -87,7 +94,9 @@ impl Inside {
         .into())
     }
 
-    fn try_to_rebuild(&mut self) -> anyhow::Result<Rebuilt> {
+    /// Loads the network over the devices that answer. A member of the network before that is no
+    /// longer listed was the culprit; otherwise all are tried.
+    fn try_to_rebuild(&mut self, members: &[String]) -> anyhow::Result<Rebuilt> {
         if self.openvino.is_lost() {
             self.renew()?;
         }
@@ -97,18 +106,12 @@ impl Inside {
         let Ok(target) = self.resolve(&found) else {
             return Ok(Rebuilt::NoDevice);
         };
-        let failing = probe::failing(
-            &mut self.openvino,
-            &self.plan,
-            &target.members,
-            self.inferences,
-        )?;
-        self.inferences = if failing.is_empty() {
-            (self.inferences * 4).min(MOST_INFERENCES)
+        let gone = |member: &String| !found.iter().any(|device| device.name == *member);
+        let failing = if members.iter().any(gone) {
+            BTreeMap::new()
         } else {
-            1
+            self.search(&target.members)?
         };
-        self.leave_out(&failing);
         let reasons = || {
             let reasons = failing
                 .iter()
@@ -127,6 +130,23 @@ impl Inside {
                 Some(_) => Err(error),
             },
         }
+    }
+
+    /// Tries each of these devices, and leaves out those that fail.
+    fn search(&mut self, devices: &[String]) -> anyhow::Result<BTreeMap<String, String>> {
+        if self.searched.is_none_or(|at| at.elapsed() > FORGET_AFTER) {
+            self.inferences = 1;
+        }
+        let (openvino, plan) = (&mut self.openvino, &self.plan);
+        let failing = probe::failing(openvino, plan, devices, self.inferences)?;
+        self.searched = Some(Instant::now());
+        self.inferences = if failing.is_empty() {
+            (self.inferences * 4).min(MOST_INFERENCES)
+        } else {
+            1
+        };
+        self.leave_out(&failing);
+        Ok(failing)
     }
 
     pub(super) fn leave_out(&mut self, failing: &BTreeMap<String, String>) {

@@ -3,6 +3,8 @@
 use crate::bed::{LIMIT, amqp_url, runtime, unique};
 use ncs_e2e::paths::binary;
 use ncs_e2e::process::{Output, Process};
+use ncs_e2e::sticks::{State, Sticks};
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -48,6 +50,18 @@ impl Drop for Root {
 
 /// Runs it on the real OpenVINO; its exit code and its report.
 fn doctor(root: &Root, amqp_url: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let openvino = runtime().openvino().expect("run `cargo xtask test`");
+    doctor_on(&openvino, &[], root, amqp_url, arguments)
+}
+
+/// Runs it on this OpenVINO.
+fn doctor_on(
+    openvino: &Path,
+    environment: &[(OsString, OsString)],
+    root: &Root,
+    amqp_url: &str,
+    arguments: &[&str],
+) -> (Option<i32>, String) {
     let mut command = Command::new(binary("ncs-worker").expect("built"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("NCS_") {
@@ -57,11 +71,12 @@ fn doctor(root: &Root, amqp_url: &str, arguments: &[&str]) -> (Option<i32>, Stri
     command
         .arg("doctor")
         .arg("--openvino-dir")
-        .arg(runtime().openvino().expect("run `cargo xtask test`"))
+        .arg(openvino)
         .arg("--sysfs-root")
         .arg(&root.0)
         .args(arguments)
-        .env("NCS_AMQP_URL", amqp_url);
+        .env("NCS_AMQP_URL", amqp_url)
+        .envs(environment.iter().map(|(name, value)| (name, value)));
     let logs = Output::Files(root.0.clone());
     let mut process = Process::spawn("doctor", command, logs).expect("started");
     let status = process.wait_with_limit(LIMIT).expect("it ends");
@@ -144,4 +159,47 @@ fn what_a_worker_cannot_reach_or_load_is_a_problem() {
     assert_says(&report, "problem  model on CPU: ", "missing.xml");
     assert!(!report.contains("s3cret"), "{report}");
     assert_says(&report, "2 problems, no warnings", "");
+}
+
+#[test]
+fn each_stick_is_tried_and_the_one_that_fails_is_named() {
+    let (root, model) = (Root::new(), unique("doctor"));
+    root.stick("1-1", "5000");
+    root.stick("1-2", "5000");
+    let sticks = Sticks::plugged_in(2).expect("sticks");
+    let digits = digits();
+    let arguments = [
+        "--devices",
+        "sticks",
+        "--model",
+        &digits,
+        "--model-name",
+        &model,
+    ];
+    let look = || {
+        let (openvino, environment) = (sticks.openvino_dir(), sticks.environment());
+        doctor_on(openvino, &environment, &root, &amqp_url(), &arguments)
+    };
+    let (code, report) = look();
+    assert_eq!(code, Some(0), "{report}");
+    assert_says(&report, "ok       OpenVINO 2022.3.", "");
+    for port in ["1.1", "1.2"] {
+        let device = format!("MYRIAD.{port}-ma2480: ");
+        assert_says(&report, &format!("ok       device {device}"), "°C");
+        assert_says(
+            &report,
+            &format!("ok       model on {device}"),
+            "compiled in ",
+        );
+    }
+
+    sticks.set("1.2", State::Failing).expect("set");
+    let (code, report) = look();
+    assert_eq!(code, Some(1), "{report}");
+    assert_says(&report, "ok       model on MYRIAD.1.1-ma2480: ", "");
+    assert_says(
+        &report,
+        "problem  model on MYRIAD.1.2-ma2480: ",
+        "could not infer",
+    );
 }

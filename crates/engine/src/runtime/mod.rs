@@ -5,6 +5,7 @@ mod library;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::io::Write;
 use std::path::Path;
 
 use openvino::{Core, DeviceType, InferenceError, PropertyKey, SetupError};
@@ -132,6 +133,20 @@ impl Runtime {
         precision: Option<Precision>,
     ) -> Result<Network, EngineError> {
         network::load(&mut self.core, model, target, infer_requests, precision)
+    }
+}
+
+/// Ends the process at once, without the cleaning up that libraries do at the end of a process.
+///
+/// For a process with threads that do not come back from OpenVINO: its own cleaning up may wait for
+/// them for ever, or pull the ground from under them.
+pub fn end_process(code: u8) -> ! {
+    // What was printed is not lost: Rust's standard output keeps at most a line.
+    let _ = std::io::stdout().flush();
+    #[expect(unsafe_code, reason = "the standard library has no such end")]
+    // SAFETY: `_exit` takes any number and touches no memory of the process.
+    unsafe {
+        libc::_exit(i32::from(code))
     }
 }
 
