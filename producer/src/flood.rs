@@ -51,6 +51,11 @@ pub fn run(arguments: &FloodArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// The end at a second signal. No C library is loaded here whose cleaning up could hang.
+fn end_process(code: u8) -> ! {
+    std::process::exit(code.into())
+}
+
 /// One flood, over as many connections as it takes.
 ///
 /// All its futures run in one task, so the cells are never borrowed across an await.
@@ -96,7 +101,7 @@ impl<'a> Flood<'a> {
 
     /// Until all jobs are sent and answered, or nothing moves any more.
     async fn run(&self) -> anyhow::Result<()> {
-        shutdown::on_signal(&self.shutdown)?;
+        shutdown::on_signal(&self.shutdown, end_process)?;
         let mut link = self.connect().await?;
         let end = self.run_from(&mut link).await;
         // Its last user is done with it; without this it would wait a day for its expiry.

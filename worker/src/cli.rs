@@ -2,6 +2,8 @@
 
 #![expect(clippy::doc_markdown, reason = "help texts are not Markdown")]
 
+mod time;
+
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 use ncs_broker::UncheckedAddress;
@@ -56,8 +58,8 @@ pub struct NetworkArgs {
     /// The network: an OpenVINO IR, with its .bin beside it
     #[arg(long, env = "NCS_MODEL", value_name = "M.xml")]
     pub model: PathBuf,
-    /// Devices: auto (all sticks, else the CPU), sticks, or any OpenVINO device string such as CPU,
-    /// GPU or MULTI:MYRIAD.5.1-ma2480,CPU
+    /// Devices: auto (all sticks; the CPU where no stick was ever seen), sticks, or any OpenVINO
+    /// device string such as CPU, GPU or MULTI:MYRIAD.5.1-ma2480,CPU
     #[arg(long, env = "NCS_DEVICES", default_value = "auto")]
     pub devices: DeviceChoice,
     /// Infer requests per device; 4 saturate a stick
@@ -130,11 +132,11 @@ pub struct RunArgs {
     /// Which devices there are is looked up so often; a device that failed is left out for as long,
     /// and twice as long each further time
     #[arg(long, env = "NCS_RESCAN", default_value = "10s", value_name = "TIME",
-          value_parser = humantime::parse_duration)]
+          value_parser = time::within(Duration::from_millis(100)..=time::DAY))]
     pub rescan: Duration,
     /// Loading the network that takes longer has failed
     #[arg(long, env = "NCS_LOAD_TIMEOUT", default_value = "2m", value_name = "TIME",
-          value_parser = humantime::parse_duration)]
+          value_parser = time::within(Duration::from_secs(1)..=time::DAY))]
     pub load_timeout: Duration,
     /// After so many rebuilds of the network without an answered job in between, the worker ends
     /// with exit code 75, so that its supervisor starts it anew
@@ -143,11 +145,11 @@ pub struct RunArgs {
     pub max_failed_rebuilds: u32,
     /// An inference that takes longer has failed
     #[arg(long, env = "NCS_INFER_TIMEOUT", default_value = "10s", value_name = "TIME",
-          value_parser = humantime::parse_duration)]
+          value_parser = time::within(Duration::from_millis(1)..=time::DAY))]
     pub infer_timeout: Duration,
     /// On SIGTERM or Ctrl-C: how long to finish what is in hand; the rest goes back to the broker
     #[arg(long, env = "NCS_DRAIN_TIMEOUT", default_value = "30s", value_name = "TIME",
-          value_parser = humantime::parse_duration)]
+          value_parser = time::within(Duration::ZERO..=time::DAY))]
     pub drain_timeout: Duration,
 }
 

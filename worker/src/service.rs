@@ -12,6 +12,7 @@ use crate::supervisor::{Plan, Supervisor};
 use anyhow::{Context, bail};
 use ncs_broker::{BrokerError, reconnect_delays};
 use ncs_engine::Runtime;
+use ncs_program::exit::StartMeAgain;
 use ncs_program::{exit, shutdown};
 use ncs_protocol::{ModelName, topology};
 use std::net::SocketAddr;
@@ -21,9 +22,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// How long the supervisor and the inference threads may take to end; they have nothing left to do,
-/// unless a stick hangs.
-const STOP_LIMIT: Duration = Duration::from_secs(2);
+/// How long the supervisor may take to end: threads that hang get 1 s, freeing the network and letting
+/// go of the runtime 3 s each.
+const STOP_LIMIT: Duration = Duration::from_secs(8);
 
 /// Runs the worker until SIGTERM or Ctrl-C.
 pub fn run(arguments: &RunArgs) -> anyhow::Result<()> {
@@ -121,15 +122,17 @@ async fn serve(
     failure: oneshot::Receiver<anyhow::Error>,
 ) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
-    shutdown::on_signal(&shutdown)?;
+    shutdown::on_signal(&shutdown, ncs_engine::end_process)?;
     let endpoint = Endpoint::bind(metrics_addr).await?;
     tracing::info!(address = %endpoint.address()?, "serving /metrics, /healthz and /readyz");
     // When there is nothing to infer on any more, the jobs in hand are given back before the end.
     let stop = shutdown.child_token();
     let failed = async {
-        let Ok(error) = failure.await else {
-            return std::future::pending().await;
-        };
+        // Without a word, it panicked: it is told to end only after this.
+        let error = failure.await.unwrap_or_else(|_| {
+            StartMeAgain("the supervisor's thread panicked; what it said is above".to_owned())
+                .into()
+        });
         stop.cancel();
         error
     };

@@ -260,42 +260,48 @@ impl Work<'_> {
             None => ticket.ack().await?,
             Some(_) => ticket.reject().await?,
         };
-        self.in_hand.settled(match told {
-            Settled::Told => settled.unwrap_or(outcome),
-            Settled::WillBeRedelivered => JobOutcome::Returned,
-        });
+        self.told(told, settled.unwrap_or(outcome));
         Ok(())
     }
 
-    /// Puts a job back into its queue, as a new message. Where the queue takes no more, the broker
-    /// returns the old one to it, at the price of one of its deliveries.
+    /// Puts a job back into its queue, as a new message. Where the queue takes no more for a while, the
+    /// broker returns the old one to it, at the price of one of its deliveries.
     async fn hand_back(
         &self,
         publisher: &Publisher,
         ticket: Ticket,
         job: &Message,
     ) -> Result<(), BrokerError> {
-        let back = match publisher.publish(job).await {
-            Ok(confirm) => {
-                let confirmed = confirm.confirmed().await?;
-                // lapin may attach the return of another message.
-                let id = &job.properties.message_id;
-                let returned = confirmed.returned.as_ref();
-                confirmed.accepted && returned.is_none_or(|back| back.properties.message_id != *id)
+        let start = Instant::now();
+        while start.elapsed() < REFUSED_LIMIT {
+            let confirmed = match publisher.publish(job).await {
+                Ok(confirm) => confirm.confirmed().await?,
+                Err(BrokerError::InvalidMessage(_)) => break,
+                Err(error) => return Err(error),
+            };
+            // lapin may attach the return of another message.
+            let id = &job.properties.message_id;
+            let returned = confirmed.returned.as_ref();
+            if returned.is_some_and(|returned| returned.properties.message_id == *id) {
+                break;
             }
-            Err(BrokerError::InvalidMessage(_)) => false,
-            Err(error) => return Err(error),
-        };
-        let told = if back {
-            ticket.ack().await?
-        } else {
-            ticket.requeue().await?
-        };
+            if confirmed.accepted {
+                self.told(ticket.ack().await?, JobOutcome::HandedBack);
+                return Ok(());
+            }
+            tokio::time::sleep(REFUSED_DELAY).await;
+        }
+        ticket.requeue().await?;
+        self.in_hand.settled(JobOutcome::Returned);
+        Ok(())
+    }
+
+    /// Books what the broker was told of a job.
+    fn told(&self, told: Settled, outcome: JobOutcome) {
         self.in_hand.settled(match told {
-            Settled::Told => JobOutcome::HandedBack,
+            Settled::Told => outcome,
             Settled::WillBeRedelivered => JobOutcome::Returned,
         });
-        Ok(())
     }
 
     /// Publishes until the broker has the message, or nobody will ever get it.

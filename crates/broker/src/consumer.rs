@@ -80,12 +80,6 @@ impl Consumer {
         Ok(())
     }
 
-    /// Whether there may be more to come from [`Self::next`].
-    #[must_use]
-    pub fn is_started(&self) -> bool {
-        self.subscription.is_some()
-    }
-
     /// The next delivery; `None` after [`Self::cancel`], when the broker cancelled the subscription
     /// because the queue was deleted, or before [`Self::start`]. May be dropped and called again:
     /// nothing is lost.

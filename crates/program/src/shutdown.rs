@@ -5,14 +5,18 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// What a shell reports of a program that Ctrl-C ended: 128 + SIGINT.
-const EXIT_INTERRUPTED: i32 = 130;
+const EXIT_INTERRUPTED: u8 = 130;
 
 /// Signals that come so soon after the first are the same one.
 const SAME_SIGNAL: Duration = Duration::from_millis(500);
 
-/// Catches SIGTERM and Ctrl-C from now on. The first of them cancels the token; a second one ends
-/// the process at once.
-pub fn on_signal(token: &CancellationToken) -> anyhow::Result<()> {
+/// Catches SIGTERM and Ctrl-C from now on. The first of them cancels the token; a second one calls
+/// `end` with 130, to end the process at once.
+///
+/// How to end is the program's to say: [`std::process::exit`] runs the destructors of C libraries,
+/// and those of OpenVINO may wait for ever for a call that is stuck in it, which is when somebody
+/// sends a second signal.
+pub fn on_signal(token: &CancellationToken, end: fn(u8) -> !) -> anyhow::Result<()> {
     let mut signals = Signals::catch()?;
     let cancelled = token.clone();
     tokio::spawn(async move {
@@ -25,7 +29,7 @@ pub fn on_signal(token: &CancellationToken) -> anyhow::Result<()> {
             // Terminals and programs such as timeout(1) signal a process and its group: that is one.
             if first.elapsed() > SAME_SIGNAL {
                 tracing::warn!("{name} again: ending at once");
-                std::process::exit(EXIT_INTERRUPTED);
+                end(EXIT_INTERRUPTED);
             }
         }
     });

@@ -30,6 +30,7 @@ use crate::cli::DoctorArgs;
 use ncs_engine::{Device, Runtime, Target};
 use ncs_protocol::ModelName;
 use std::process::ExitCode;
+use std::thread::JoinHandle;
 
 /// Checks everything, and prints what it finds; fails if there is a problem.
 #[must_use]
@@ -42,15 +43,23 @@ pub fn run(arguments: &DoctorArgs) -> ExitCode {
         .as_ref()
         .map(|runtime| check_devices(&mut report, arguments, runtime, &usb));
     check_usb(&mut report, arguments, &usb, devices.as_ref());
-    if let (Some(runtime), Some(devices)) = (runtime, devices) {
-        check_model(&mut report, arguments, runtime, &devices, &usb);
-    }
+    let trial = match (runtime, devices) {
+        (Some(runtime), Some(devices)) => {
+            check_model(&mut report, arguments, runtime, &devices, &usb)
+        }
+        _ => None,
+    };
     let name = name_of_model(&mut report, arguments);
     match broker::check(&arguments.amqp_url, name.as_ref()) {
         Ok(findings) => report.tell_all(findings),
         Err(error) => report.tell(&Finding::problem(format!("{error:#}"))),
     }
-    report.close()
+    let code = report.close();
+    if trial.is_some_and(|thread| !thread.is_finished()) {
+        // It hangs in OpenVINO, whose own cleaning up could wait for it for ever.
+        ncs_engine::end_process(code);
+    }
+    code.into()
 }
 
 /// What OpenVINO has to offer.
@@ -101,30 +110,29 @@ fn check_usb(report: &mut Report, arguments: &DoctorArgs, usb: &Usb, offer: Opti
     }
 }
 
+/// The thread on which the model was tried, if it was.
 fn check_model(
     report: &mut Report,
     arguments: &DoctorArgs,
     runtime: Runtime,
     offer: &Offer,
     usb: &Usb,
-) {
+) -> Option<JoinHandle<()>> {
     let Some(model) = &arguments.model else {
         report.tell(&Finding::ok("model: not checked; give --model"));
-        return;
+        return None;
     };
-    let Some(target) = &offer.target else {
-        return;
-    };
+    let target = offer.target.as_ref()?;
     if target.device.contains("MYRIAD")
         && let Some(locked) = lock::check(&arguments.sysfs_root)
     {
         // OpenVINO would end this process too.
         report.tell(&locked);
-        return;
+        return None;
     }
-    if let Err(error) = model::check(report, arguments, model, runtime, target, usb) {
-        report.tell(&Finding::problem(format!("{error:#}")));
-    }
+    model::check(report, arguments, model, runtime, target, usb)
+        .inspect_err(|error| report.tell(&Finding::problem(format!("{error:#}"))))
+        .ok()
 }
 
 /// The name under which a worker serves the model, if both are known.

@@ -5,10 +5,10 @@ use super::sticks;
 use super::usb::{Usb, look};
 use crate::cli::DoctorArgs;
 use anyhow::Context;
-use ncs_engine::{Element, EngineError, InputSpec, Network, Precision, Runtime, Target};
+use ncs_engine::{Element, EngineError, InputSpec, Network, Precision, Runtime, Target, is_stick};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Compiling and one inference on one device. A stick takes seconds, a GPU up to a minute.
@@ -37,8 +37,8 @@ struct Trial {
     finite: bool,
 }
 
-/// Tries `model` on the devices behind `target`, on a thread that is left behind if it hangs.
-/// `usb` is what USB has shown before.
+/// Tries `model` on the devices behind `target`, on a thread that is left behind if it hangs: the
+/// one returned is finished, unless it hangs in OpenVINO. `usb` is what USB has shown before.
 pub(super) fn check(
     report: &mut Report,
     arguments: &DoctorArgs,
@@ -46,13 +46,8 @@ pub(super) fn check(
     runtime: Runtime,
     target: &Target,
     usb: &Usb,
-) -> anyhow::Result<()> {
-    let only = |member: &String| Target {
-        device: member.clone(),
-        members: vec![member.clone()],
-        fallback: false,
-        missing: Vec::new(),
-    };
+) -> anyhow::Result<JoinHandle<()>> {
+    let only = |member: &String| Target::over(vec![member.clone()]);
     let trials = Trials {
         runtime,
         model: model.to_owned(),
@@ -66,7 +61,7 @@ pub(super) fn check(
         .spawn(move || trials.run(&results, &released))
         .context("cannot start a thread")?;
     if !listen(report, &target.members, &outcomes, TRIAL_LIMIT) {
-        return Ok(());
+        return Ok(thread);
     }
     if target.members.iter().any(|device| is_stick(device)) {
         report.tell_all(sticks::speed_once_booted(usb, &look(&arguments.sysfs_root)));
@@ -76,7 +71,7 @@ pub(super) fn check(
     while !thread.is_finished() && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(1));
     }
-    Ok(())
+    Ok(thread)
 }
 
 /// Tells what comes of each device; false when the thread that tries them is lost.
@@ -212,10 +207,6 @@ fn unplug(device: &str) -> &'static str {
     } else {
         "try another device with --devices; a driver may hang"
     }
-}
-
-fn is_stick(device: &str) -> bool {
-    device.contains("MYRIAD")
 }
 
 #[cfg(test)]

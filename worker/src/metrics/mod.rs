@@ -31,7 +31,7 @@ pub struct Metrics {
     publish: Histogram,
     /// Jobs received and not yet settled.
     pub jobs_in_hand: IntGauge,
-    /// 1 while connected to the broker and consuming.
+    /// 1 while connected to the broker, also while no jobs are taken for want of a device.
     pub broker_connected: IntGauge,
     /// Results that could not be handed over.
     pub results_undelivered: IntCounter,
@@ -107,7 +107,8 @@ impl Metrics {
         )?;
         let broker_connected = gauge(
             "ncs_worker_broker_connected",
-            "1 while connected to the broker and consuming, else 0.",
+            "1 while connected to the broker, also while no jobs are taken for want of a device; else \
+             0.",
         )?;
         let results_undelivered = IntCounter::new(
             "ncs_worker_results_undelivered_total",

@@ -52,7 +52,7 @@ impl NetworkMetrics {
         let rebuilds = IntCounterVec::new(
             Opts::new(
                 "ncs_worker_rebuilds_total",
-                "Rebuilds of the network, by cause.",
+                "Networks that replaced another one, or none, by cause.",
             ),
             &["cause"],
         )?;
@@ -133,7 +133,7 @@ impl NetworkMetrics {
         self.temperature.reset();
     }
 
-    /// Counts a rebuild.
+    /// Counts a network that replaced another one, or none.
     pub fn rebuilt(&self, cause: Cause) {
         self.rebuilds.with_label_values(&[cause.as_str()]).inc();
     }

@@ -25,6 +25,8 @@ pub struct Trouble {
     pub generation: u64,
     /// What kind.
     pub cause: Cause,
+    /// Its job had not failed before: it is hardly the job's fault.
+    pub first: bool,
     /// What exactly.
     pub error: anyhow::Error,
 }
@@ -68,12 +70,6 @@ impl Cause {
             Self::Lost => "lost",
             Self::Appeared => "appeared",
         }
-    }
-
-    /// Whether it is something that happened to a thread at its work.
-    #[must_use]
-    pub fn is_trouble(self) -> bool {
-        !matches!(self, Self::Lost | Self::Appeared)
     }
 
     /// Whether the other requests of the network go on while it is rebuilt. A device that fails at
@@ -236,13 +232,17 @@ impl Thread {
                     self.answered.fetch_add(1, Ordering::Relaxed);
                 }
                 Err((cause, error)) => {
-                    // Not mine: this thread was given up, and the job is with another one.
-                    if mine {
-                        worker.try_again(job, &error, &self.jobs);
+                    // Before the job is put back: another thread of this network would take it, and
+                    // fail as well.
+                    if !cause.leaves_others_working() {
+                        self.jobs.stop(self.generation);
                     }
+                    // Not mine: this thread was given up, and the job is with another one.
+                    let first = mine && worker.try_again(job, &error, &self.jobs) == 1;
                     return Err(Trouble {
                         generation: self.generation,
                         cause,
+                        first,
                         error,
                     });
                 }

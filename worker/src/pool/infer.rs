@@ -76,13 +76,13 @@ impl Worker {
         }
     }
 
-    /// Puts a job back whose inference has failed, unless it has failed too often.
-    pub(super) fn try_again(&self, job: Arc<Received>, error: &anyhow::Error, jobs: &Jobs) {
+    /// Puts a job back whose inference has failed, unless it has failed too often. Returns how often.
+    pub(super) fn try_again(&self, job: Arc<Received>, error: &anyhow::Error, jobs: &Jobs) -> u32 {
         let failures = job.failed();
         if failures < MAX_FAILURES {
             self.shared.metrics.network.retries.inc();
             jobs.retry(job);
-            return;
+            return failures;
         }
         let failure = Failure {
             code: ErrorCode::Internal,
@@ -101,6 +101,7 @@ impl Worker {
                 job.answer(messages, JobOutcome::DeadLettered(error.code()));
             }
         }
+        failures
     }
 
     /// Everything about one delivery, from the message to the messages that answer it.

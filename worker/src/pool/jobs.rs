@@ -4,8 +4,8 @@ use crate::received::Received;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// The queue between sessions and the threads of the network that serves. At most as long as the
-/// prefetch (for a moment, after a change of the prefetch: the old and the new one together).
+/// The queue between sessions and the threads of the network that serves. The broker bounds it: by the
+/// prefetch, and after each change of the prefetch by what was in hand then and the new one together.
 #[derive(Default)]
 pub struct Jobs {
     state: Mutex<State>,
@@ -57,6 +57,15 @@ impl Jobs {
     pub fn serve(&self, generation: Option<u64>) {
         self.state().serving = generation;
         self.changed.notify_all();
+    }
+
+    /// Lets nobody take jobs, if it is this generation that serves.
+    pub fn stop(&self, generation: u64) {
+        let mut state = self.state();
+        if state.serving == Some(generation) {
+            state.serving = None;
+            self.changed.notify_all();
+        }
     }
 
     /// Takes all jobs that wait.

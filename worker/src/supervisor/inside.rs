@@ -1,6 +1,7 @@
 //! The supervisor's thread: the first network, its threads' trouble, and the switch to the next.
 
-use super::openvino::OpenVino;
+use super::openvino::{OpenVino, Refused};
+use super::probe::Failing;
 use super::quarantine::Quarantine;
 use super::{Event, Plan, Service, plan};
 use crate::metrics::NetworkMetrics;
@@ -8,6 +9,7 @@ use crate::network::{announce, announcement};
 use crate::pool::{Cause, Generation, Jobs, Shared, Trouble};
 use ncs_engine::{Device, DeviceChoice, EngineError, Network, Runtime, Target};
 use ncs_program::exit::StartMeAgain;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -24,30 +26,42 @@ const STUCK_AFTER: Duration = Duration::from_secs(1);
 /// thread that takes longer than this hangs, or its job is done again for nothing.
 const RETIRE_LIMIT: Duration = Duration::from_secs(1);
 
+/// While others serve, a device gets so many times what loading the network on all took, and at
+/// least so long.
+const LONGER_THAN_USUAL: u32 = 10;
+const SHORTEST_LOAD_LIMIT: Duration = Duration::from_secs(5);
+
 /// The supervisor's state, on its thread.
 pub(super) struct Inside {
     pub(super) plan: Plan,
-    pub(super) shared: Arc<Shared>,
-    pub(super) jobs: Arc<Jobs>,
+    shared: Arc<Shared>,
+    jobs: Arc<Jobs>,
     pub(super) metrics: NetworkMetrics,
-    pub(super) version: String,
+    version: String,
     pub(super) openvino: OpenVino,
     pub(super) quarantine: Quarantine,
-    pub(super) events: Sender<Event>,
-    pub(super) heard: Receiver<Event>,
-    pub(super) service: watch::Sender<Service>,
+    events: Sender<Event>,
+    heard: Receiver<Event>,
+    service: watch::Sender<Service>,
     pub(super) serving: Option<Serving>,
-    pub(super) generations: u64,
+    generations: u64,
     /// The most sticks that were ever there: what is missing from it is lost.
     pub(super) most_sticks: usize,
+    /// Rebuilds in a row after which no network ran.
     pub(super) failed_rebuilds: u32,
+    /// Networks in a row that failed before they answered a job.
+    pub(super) useless_networks: u32,
+    /// As listed last.
+    pub(super) found: Vec<Device>,
+    longest_load: Duration,
     /// How often to try each device in the next search for a culprit.
     pub(super) inferences: u32,
     /// When the last search was.
     pub(super) searched: Option<Instant>,
     pub(super) looked: Instant,
-    pub(super) measured: Option<Instant>,
-    pub(super) counted: Instant,
+    /// When to ask the sticks for their temperatures; None after one that did not answer.
+    pub(super) measure_at: Option<Instant>,
+    counted: Instant,
     /// A thread did not come back from OpenVINO.
     pub(super) left_behind: bool,
 }
@@ -85,10 +99,13 @@ impl Inside {
             generations: 0,
             most_sticks: 0,
             failed_rebuilds: 0,
+            useless_networks: 0,
+            found: Vec::new(),
+            longest_load: Duration::ZERO,
             inferences: 1,
             searched: None,
             looked: now,
-            measured: None,
+            measure_at: Some(now),
             counted: now,
             left_behind: false,
         })
@@ -105,10 +122,10 @@ impl Inside {
         if let Err(error) = end {
             let _ = failed.send(error);
         }
-        !self.left_behind && self.openvino.all_came_back()
+        self.openvino.close() && !self.left_behind
     }
 
-    pub(super) fn keep_serving(&mut self) -> anyhow::Result<()> {
+    fn keep_serving(&mut self) -> anyhow::Result<()> {
         self.begin()?;
         loop {
             match self.heard.recv_timeout(TICK) {
@@ -116,9 +133,14 @@ impl Inside {
                 Ok(Event::Trouble(trouble)) => {
                     // Of a network that is replaced already: the others have told it first.
                     if self.is_serving(trouble.generation) {
-                        let Trouble { cause, error, .. } = trouble;
+                        let Trouble {
+                            cause,
+                            error,
+                            first,
+                            ..
+                        } = trouble;
                         tracing::warn!("{error:#}; finding out which device it is");
-                        self.rebuild(cause)?;
+                        self.recover(cause, first)?;
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -126,7 +148,7 @@ impl Inside {
             self.count_time();
             if self.has_stuck_inference() {
                 tracing::warn!("openvino does not come back from an inference");
-                self.rebuild(Cause::Stuck)?;
+                self.recover(Cause::Stuck, true)?;
             }
             if self.looked.elapsed() >= self.plan.rescan {
                 self.look()?;
@@ -135,12 +157,14 @@ impl Inside {
     }
 
     /// The first network. What can never work ends the worker here.
-    pub(super) fn begin(&mut self) -> anyhow::Result<()> {
-        let found = match self.plan.devices(&mut self.openvino) {
-            Ok(found) => found?,
+    fn begin(&mut self) -> anyhow::Result<()> {
+        let found = match self.openvino.devices()? {
+            Ok(found) => found,
+            Err(Refused::Failed(error)) => return Err(error.into()),
             Err(stuck) => return Err(StartMeAgain(stuck.to_string()).into()),
         };
-        let target = match self.resolve(&found) {
+        self.note(&found);
+        let target = match self.target(&found, &BTreeMap::new()) {
             Err(error) if self.waits_for_sticks() => {
                 tracing::warn!("{error}; looking for them");
                 self.go_down();
@@ -148,67 +172,93 @@ impl Inside {
             }
             resolved => resolved?,
         };
-        let error = match self.load(&target) {
+        let refused = match self.load(&target)? {
             Ok(network) => return self.switch_to(network, target),
-            Err(error) => error,
+            Err(refused) => refused,
         };
-        let sticks = found.iter().any(Device::is_stick);
-        match error.downcast_ref::<EngineError>() {
-            Some(EngineError::OpenVino { .. }) if sticks => {}
-            Some(_) => return Err(error),
-            None => {}
+        match refused {
+            Refused::Failed(EngineError::OpenVino { .. }) if self.most_sticks > 0 => {}
+            Refused::Failed(error) => return Err(error.into()),
+            Refused::Stuck { .. } => {}
         }
-        tracing::warn!("{error:#}; trying the devices one by one");
+        tracing::warn!("{refused}; trying the devices one by one");
         self.rebuild(Cause::Appeared)
     }
 
     /// Whether sticks may still come: they boot, and they are plugged in. From 2023.0 on, OpenVINO has
-    /// no plugin for them.
+    /// no plugin for them. A build of one's own may have any version.
     fn waits_for_sticks(&self) -> bool {
         let named = matches!(self.plan.network.devices, DeviceChoice::Named(_));
-        self.version.starts_with("2022.") && (!named || self.most_sticks > 0)
+        let year = self.version.split('.').next().unwrap_or_default();
+        let too_new = year.parse().is_ok_and(|year: u32| year > 2022);
+        !too_new && (!named || self.most_sticks > 0)
     }
 
-    /// The target over the devices that are not left out.
-    pub(super) fn resolve(&mut self, found: &[Device]) -> Result<Target, EngineError> {
+    /// The target over the devices that are not left out, and not among these; over those that are
+    /// left out, where there is nothing else.
+    pub(super) fn target(
+        &self,
+        found: &[Device],
+        failing: &BTreeMap<String, Failing>,
+    ) -> Result<Target, EngineError> {
         let now = Instant::now();
-        let sticks: Vec<&str> = stick_names(found);
-        self.most_sticks = self.most_sticks.max(sticks.len());
-        self.quarantine.saw(
-            &found
-                .iter()
-                .map(|device| device.name.as_str())
-                .collect::<Vec<_>>(),
-            now,
-        );
-        let left: Vec<Device> = found
-            .iter()
-            .filter(|device| !self.quarantine.holds(&device.name, now))
-            .cloned()
-            .collect();
-        self.plan.network.devices.resolve(&left)
+        let choice = match &self.plan.network.devices {
+            // Where there were sticks, jobs wait for them rather than take a CPU's time.
+            DeviceChoice::Auto if self.most_sticks > 0 => &DeviceChoice::Sticks,
+            choice => choice,
+        };
+        let works = |device: &&Device| !failing.contains_key(&device.name);
+        let is_in = |device: &&Device| !self.quarantine.holds(&device.name, now);
+        let all: Vec<Device> = found.iter().filter(works).cloned().collect();
+        let left: Vec<Device> = all.iter().filter(is_in).cloned().collect();
+        choice.resolve(&left).or_else(|_| choice.resolve(&all))
     }
 
-    pub(super) fn list(&mut self) -> Option<Vec<Device>> {
-        match self.plan.devices(&mut self.openvino) {
-            Ok(Ok(found)) => {
-                self.show_sticks(&found);
-                Some(found)
+    /// Lists the devices. None: it could not be done now.
+    pub(super) fn list(&mut self) -> anyhow::Result<Option<Vec<Device>>> {
+        match self.openvino.devices()? {
+            Ok(found) => {
+                self.note(&found);
+                Ok(Some(found))
             }
-            Ok(Err(error)) => {
-                tracing::warn!("{error}");
-                None
-            }
-            Err(stuck) => {
-                tracing::warn!("{stuck}");
-                None
+            Err(refused) => {
+                tracing::warn!("{refused}");
+                Ok(None)
             }
         }
     }
 
-    pub(super) fn load(&mut self, target: &Target) -> anyhow::Result<Network> {
+    fn note(&mut self, found: &[Device]) {
+        let names: Vec<&str> = found.iter().map(|device| device.name.as_str()).collect();
+        self.quarantine.saw(&names, Instant::now());
+        self.most_sticks = self.most_sticks.max(stick_names(found).len());
+        self.found = found.to_vec();
+        self.show_sticks();
+    }
+
+    /// Loads the network with all its requests.
+    pub(super) fn load(&mut self, target: &Target) -> anyhow::Result<Result<Network, Refused>> {
         let requests = self.plan.network.infer_requests(target.members.len());
-        Ok(self.plan.load(&mut self.openvino, target, requests)??)
+        let (start, limit) = (Instant::now(), self.plan.load_timeout);
+        let loaded = self
+            .plan
+            .load(&mut self.openvino, target, requests, limit)?;
+        if loaded.is_ok() {
+            self.longest_load = self.longest_load.max(start.elapsed());
+        }
+        self.count_time();
+        Ok(loaded)
+    }
+
+    /// How long loading the network on one device may take while others serve, who need the supervisor
+    /// when they fail.
+    pub(super) fn load_limit(&self) -> Duration {
+        let all = self.plan.load_timeout;
+        if self.serving.is_none() {
+            return all;
+        }
+        let usual = self.longest_load.saturating_mul(LONGER_THAN_USUAL);
+        usual.max(SHORTEST_LOAD_LIMIT).min(all)
     }
 
     /// Lets the new network take the jobs, then ends the old one.
@@ -253,9 +303,7 @@ impl Inside {
         let before = self.serving.replace(next);
         self.tell(Service::Up { prefetch });
         self.left_behind |= end(before);
-        if let Some(found) = self.list() {
-            self.show_sticks(&found);
-        }
+        self.show_sticks();
         Ok(())
     }
 
@@ -273,6 +321,7 @@ impl Inside {
             );
         }
         self.metrics.clear();
+        self.show_sticks();
         self.tell(Service::Down);
     }
 
@@ -288,7 +337,7 @@ impl Inside {
         });
     }
 
-    pub(super) fn count_time(&mut self) {
+    fn count_time(&mut self) {
         let since = std::mem::replace(&mut self.counted, Instant::now());
         if !matches!(*self.service.borrow(), Service::Up { .. }) {
             let seconds = self.counted.duration_since(since).as_secs_f64();
@@ -296,14 +345,14 @@ impl Inside {
         }
     }
 
-    pub(super) fn is_serving(&self, generation: u64) -> bool {
+    fn is_serving(&self, generation: u64) -> bool {
         self.serving
             .as_ref()
             .is_some_and(|serving| serving.generation.id == generation)
     }
 
-    pub(super) fn has_stuck_inference(&self) -> bool {
-        let limit = self.plan.infer_timeout + STUCK_AFTER;
+    fn has_stuck_inference(&self) -> bool {
+        let limit = self.plan.infer_timeout.saturating_add(STUCK_AFTER);
         self.serving
             .as_ref()
             .is_some_and(|serving| serving.generation.has_inference_over(limit))

@@ -1,9 +1,9 @@
 //! Looking at the devices while all goes well: which came, which went, how warm they are.
 
 use super::inside::{Inside, stick_names};
-use super::probe;
 use crate::pool::Cause;
-use ncs_engine::Device;
+use ncs_engine::{Device, is_stick};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Asking a stick for its temperature leaks a few bytes, see `Runtime::temperature`.
@@ -13,102 +13,100 @@ impl Inside {
     /// Looks for devices that came or went.
     pub(super) fn look(&mut self) -> anyhow::Result<()> {
         self.looked = Instant::now();
-        if self.openvino.is_lost() {
-            self.renew()?;
-        }
-        let Some(found) = self.list() else {
+        let Some(found) = self.list()? else {
             return Ok(());
         };
-        self.measure_temperatures();
-        let target = self.resolve(&found).ok();
-        let Some(members) = self.serving.as_ref().map(|serving| serving.members.clone()) else {
+        self.measure_temperatures()?;
+        let target = self.target(&found, &BTreeMap::new());
+        let Some(serving) = &self.serving else {
             return match target {
-                Some(_) => self.rebuild(Cause::Appeared),
-                None => Ok(()),
+                Ok(_) => self.rebuild(Cause::Appeared),
+                Err(_) => self.no_device(),
             };
         };
-        let Some(target) = target else {
+        let members = serving.members.clone();
+        let Ok(mut target) = target else {
             return self.rebuild(Cause::Lost);
         };
-        if let Some(stick) = listed_twice(&found) {
+        if let Some(stick) = listed_twice(&found)
+            && self.quarantine.is_back(stick, Instant::now())
+        {
             tracing::info!("{stick} was lost and is back; starting over with it");
-            self.quarantine.release(stick, Instant::now());
             self.start_over()?;
             return self.rebuild(Cause::Appeared);
         }
-        let newcomers: Vec<String> = target
-            .members
-            .iter()
-            .filter(|member| !members.contains(member))
-            .cloned()
-            .collect();
-        let target = if newcomers.is_empty() {
-            target
-        } else {
-            let failing =
-                probe::failing(&mut self.openvino, &self.plan, &newcomers, self.inferences)?;
+        let is_new = |member: &&String| !members.contains(member);
+        let newcomers: Vec<String> = target.members.iter().filter(is_new).cloned().collect();
+        if !newcomers.is_empty() {
+            // Beside the network that serves.
+            let failing = self.try_each(&newcomers)?;
             self.leave_out(&failing);
-            match self.resolve(&found) {
-                Ok(target) => target,
+            match self.target(&found, &failing) {
+                Ok(rest) => target = rest,
                 Err(_) => return self.rebuild(Cause::Lost),
             }
-        };
+        }
         let same = target.members.len() == members.len()
             && target.members.iter().all(|member| members.contains(member));
         if same {
-            self.show_sticks(&found);
+            self.show_sticks();
             return Ok(());
         }
-        // The network that runs goes on until the next one is there.
         let cause = if newcomers.is_empty() {
             Cause::Lost
         } else {
             Cause::Appeared
         };
-        match self.load(&target) {
+        // The network that runs goes on until the next one is there.
+        match self.load(&target)? {
             Ok(network) => {
                 self.metrics.rebuilt(cause);
                 self.switch_to(network, target)
             }
-            Err(error) => {
-                tracing::warn!("{error:#}; trying the devices one by one");
+            Err(refused) => {
+                tracing::warn!("{refused}; trying the devices one by one");
                 self.rebuild(cause)
             }
         }
     }
 
-    pub(super) fn show_sticks(&self, found: &[Device]) {
+    /// Says how many sticks are in which state.
+    pub(super) fn show_sticks(&self) {
         let now = Instant::now();
-        let sticks = stick_names(found);
-        let is_stick = |name: &&String| sticks.contains(&name.as_str());
-        let serving = self
-            .serving
-            .as_ref()
-            .map_or(0, |serving| serving.members.iter().filter(is_stick).count());
+        let sticks = stick_names(&self.found);
+        let members = self.serving.iter().flat_map(|serving| &serving.members);
+        let serving = members.filter(|member| is_stick(member)).count();
         let quarantined = self.quarantine.count(sticks.iter().copied(), now);
         let lost = self.most_sticks.saturating_sub(sticks.len());
         self.metrics.set_sticks(serving, quarantined, lost);
     }
 
-    fn measure_temperatures(&mut self) {
-        if self
-            .measured
-            .is_some_and(|at| at.elapsed() < TEMPERATURE_EVERY)
-        {
-            return;
+    fn measure_temperatures(&mut self) -> anyhow::Result<()> {
+        if self.measure_at.is_none_or(|at| Instant::now() < at) {
+            return Ok(());
         }
-        self.measured = Some(Instant::now());
-        let members = self.serving.as_ref().map(|serving| serving.members.clone());
-        let temperatures = members.unwrap_or_default().into_iter().filter_map(|stick| {
-            let celsius = self.plan.temperature(&mut self.openvino, &stick)?;
-            Some((stick, celsius))
-        });
-        let temperatures: Vec<_> = temperatures.collect();
+        self.measure_at = Some(Instant::now() + TEMPERATURE_EVERY);
+        let serving = self.serving.as_ref();
+        let members = serving.map_or_else(Vec::new, |serving| serving.members.clone());
+        let mut temperatures = Vec::new();
+        for stick in members.into_iter().filter(|member| is_stick(member)) {
+            match self.openvino.temperature(&stick)? {
+                Ok(Some(celsius)) => temperatures.push((stick, celsius)),
+                Ok(None) => {}
+                Err(refused) => {
+                    // It has cost a runtime; no figure is worth another one.
+                    tracing::warn!("{refused}; no temperatures from now on");
+                    self.measure_at = None;
+                    break;
+                }
+            }
+        }
         self.metrics.set_temperatures(&temperatures);
+        Ok(())
     }
 }
 
-/// A stick that was lost and is back, see [`Runtime::devices`].
+/// A stick that was lost and is back, see `Runtime::devices`.
 fn listed_twice(found: &[Device]) -> Option<&str> {
     let sticks = || found.iter().filter(|device| device.is_stick());
     let times = |name: &str| sticks().filter(|device| device.name == name).count();

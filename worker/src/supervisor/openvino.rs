@@ -4,8 +4,9 @@
 //! the calls that load and list run on a thread of their own, and whoever asks waits for so long and
 //! no longer.
 
-use anyhow::{Context, anyhow, bail};
-use ncs_engine::Runtime;
+use anyhow::{Context, anyhow};
+use ncs_engine::{Device, EngineError, Runtime};
+use ncs_program::exit::StartMeAgain;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -15,12 +16,19 @@ type Task = Box<dyn FnOnce(&mut Runtime) + Send>;
 /// Starting OpenVINO reads some files, and on a host with sticks looks through its USB devices.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
+/// Listing devices looks through the host's USB devices.
+const LIST_LIMIT: Duration = Duration::from_secs(15);
+
+/// Letting go of the sticks, at the end.
+const END_LIMIT: Duration = Duration::from_secs(3);
+
 /// Threads that may be given up in the life of a process: each keeps what it had of OpenVINO.
 const MAX_GIVEN_UP: u32 = 16;
 
 /// An OpenVINO runtime, and the thread that it lives on.
-pub struct OpenVino {
+pub(super) struct OpenVino {
     directory: Option<PathBuf>,
+    /// None after a call that did not come back.
     thread: Option<Thread>,
     given_up: u32,
 }
@@ -31,17 +39,23 @@ struct Thread {
     alive: Receiver<()>,
 }
 
-/// A call did not come back.
+/// Why a call gave nothing.
 #[derive(Debug, thiserror::Error)]
-#[error("openvino does not come back from {action} after {limit:?}")]
-pub struct Stuck {
-    action: &'static str,
-    limit: Duration,
+pub(super) enum Refused {
+    /// It did not come back. Its thread is given up, with its runtime.
+    #[error("openvino does not come back from {action} after {limit:?}")]
+    Stuck {
+        action: &'static str,
+        limit: Duration,
+    },
+    /// It failed.
+    #[error(transparent)]
+    Failed(#[from] EngineError),
 }
 
 impl OpenVino {
     /// With a runtime that was loaded from this directory.
-    pub fn new(runtime: Runtime, directory: Option<PathBuf>) -> anyhow::Result<Self> {
+    pub(super) fn new(runtime: Runtime, directory: Option<PathBuf>) -> anyhow::Result<Self> {
         let thread = Thread::start(move || Ok(runtime))?;
         Ok(Self {
             directory,
@@ -50,17 +64,17 @@ impl OpenVino {
         })
     }
 
-    /// Calls OpenVINO. After [`Stuck`], the thread is given up with its runtime, and
-    /// [`Self::is_lost`] until [`Self::renew`].
-    pub fn call<T: Send + 'static>(
+    /// Calls OpenVINO; with a new runtime, if the last call did not come back. The outer error ends
+    /// the worker.
+    pub(super) fn call<T: Send + 'static>(
         &mut self,
         action: &'static str,
         limit: Duration,
-        call: impl FnOnce(&mut Runtime) -> T + Send + 'static,
-    ) -> Result<T, Stuck> {
-        let stuck = Stuck { action, limit };
-        let Some(thread) = &self.thread else {
-            return Err(stuck);
+        call: impl FnOnce(&mut Runtime) -> Result<T, EngineError> + Send + 'static,
+    ) -> anyhow::Result<Result<T, Refused>> {
+        let thread = match self.thread.take() {
+            Some(thread) => thread,
+            None => self.start()?,
         };
         let (answer, answered) = mpsc::sync_channel(1);
         let task: Task = Box::new(move |runtime| {
@@ -70,41 +84,72 @@ impl OpenVino {
         if thread.tasks.send(task).is_ok()
             && let Ok(value) = answered.recv_timeout(limit)
         {
-            return Ok(value);
+            self.thread = Some(thread);
+            return Ok(value.map_err(Refused::from));
         }
-        self.thread = None;
         self.given_up += 1;
-        Err(stuck)
+        Ok(Err(Refused::Stuck { action, limit }))
     }
 
-    /// Whether a call did not come back.
-    #[must_use]
-    pub fn is_lost(&self) -> bool {
-        self.thread.is_none()
+    /// Lists the devices.
+    pub(super) fn devices(&mut self) -> anyhow::Result<Result<Vec<Device>, Refused>> {
+        self.call("listing the devices", LIST_LIMIT, |runtime| {
+            runtime.devices()
+        })
+    }
+
+    /// A stick's temperature in °C, if it says one.
+    pub(super) fn temperature(
+        &mut self,
+        stick: &str,
+    ) -> anyhow::Result<Result<Option<f64>, Refused>> {
+        let stick = stick.to_owned();
+        self.call("reading a temperature", LIST_LIMIT, move |runtime| {
+            Ok(runtime.temperature(&stick))
+        })
     }
 
     /// Whether each call came back, in its time.
-    #[must_use]
-    pub fn all_came_back(&self) -> bool {
+    pub(super) fn all_came_back(&self) -> bool {
         self.given_up == 0
     }
 
     /// Starts over with a new runtime. The one before goes first, if it does, so that its plugin lets
-    /// go of the sticks.
-    pub fn renew(&mut self) -> anyhow::Result<()> {
-        if self.given_up >= MAX_GIVEN_UP {
-            bail!("{MAX_GIVEN_UP} calls into openvino have not come back");
+    /// go of the sticks. An error ends the worker.
+    pub(super) fn renew(&mut self) -> anyhow::Result<()> {
+        self.end(START_LIMIT);
+        self.thread = Some(self.start()?);
+        Ok(())
+    }
+
+    /// Lets go of the runtime. Tells whether every call has come back.
+    pub(super) fn close(mut self) -> bool {
+        self.end(END_LIMIT);
+        self.all_came_back()
+    }
+
+    fn end(&mut self, limit: Duration) {
+        let Some(Thread { tasks, alive }) = self.thread.take() else {
+            return;
+        };
+        drop(tasks);
+        if alive.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+            self.given_up += 1;
         }
-        if let Some(Thread { tasks, alive }) = self.thread.take() {
-            drop(tasks);
-            if alive.recv_timeout(START_LIMIT) == Err(RecvTimeoutError::Timeout) {
-                self.given_up += 1;
-            }
+    }
+
+    fn start(&mut self) -> anyhow::Result<Thread> {
+        if self.given_up >= MAX_GIVEN_UP {
+            let reason = format!("{MAX_GIVEN_UP} calls into openvino have not come back");
+            return Err(StartMeAgain(reason).into());
         }
         let directory = self.directory.clone();
         let load = move || Runtime::load(directory.as_deref()).map_err(anyhow::Error::from);
-        self.thread = Some(Thread::start(load)?);
-        Ok(())
+        Thread::start(load).map_err(|error| {
+            // It may be inside OpenVINO still.
+            self.given_up += 1;
+            StartMeAgain(format!("{error:#}")).into()
+        })
     }
 }
 

@@ -1,13 +1,10 @@
 //! What to load, how, and how long that may take.
 
-use super::openvino::{OpenVino, Stuck};
+use super::openvino::{OpenVino, Refused};
 use crate::cli::NetworkArgs;
-use ncs_engine::{Device, EngineError, Network, Target};
+use ncs_engine::{Network, Target};
 use std::sync::mpsc;
 use std::time::Duration;
-
-/// Listing devices looks through the host's USB devices.
-const LIST_LIMIT: Duration = Duration::from_secs(15);
 
 /// What the supervisor was told.
 pub struct Plan {
@@ -28,49 +25,29 @@ pub struct Plan {
 impl Plan {
     /// Jobs that may be in hand with so many infer requests.
     #[must_use]
-    pub fn prefetch(&self, infer_requests: usize) -> u16 {
+    pub(super) fn prefetch(&self, infer_requests: usize) -> u16 {
         let one_each = u16::try_from(infer_requests).unwrap_or(u16::MAX);
         self.prefetch.unwrap_or(one_each)
     }
 
-    /// Lists the devices.
-    pub fn devices(
-        &self,
-        openvino: &mut OpenVino,
-    ) -> Result<Result<Vec<Device>, EngineError>, Stuck> {
-        openvino.call("listing the devices", LIST_LIMIT, |runtime| {
-            runtime.devices()
-        })
-    }
-
     /// Loads the network.
-    pub fn load(
+    pub(super) fn load(
         &self,
         openvino: &mut OpenVino,
         target: &Target,
         infer_requests: usize,
-    ) -> Result<Result<Network, EngineError>, Stuck> {
+        limit: Duration,
+    ) -> anyhow::Result<Result<Network, Refused>> {
         let (model, target) = (self.network.model.clone(), target.clone());
         let precision = self.network.precision;
-        openvino.call("loading the network", self.load_timeout, move |runtime| {
+        openvino.call("loading the network", limit, move |runtime| {
             runtime.load_network(&model, &target, infer_requests, precision)
         })
-    }
-
-    /// A stick's temperature in °C.
-    pub fn temperature(&self, openvino: &mut OpenVino, stick: &str) -> Option<f64> {
-        let stick = stick.to_owned();
-        openvino
-            .call("reading a temperature", LIST_LIMIT, move |runtime| {
-                runtime.temperature(&stick)
-            })
-            .ok()
-            .flatten()
     }
 }
 
 /// Freeing a network talks to its sticks.
-const FREE_LIMIT: Duration = Duration::from_secs(5);
+const FREE_LIMIT: Duration = Duration::from_secs(3);
 
 /// Frees what is no longer used on a thread of its own, and waits a while for its end. Tells whether
 /// it came.

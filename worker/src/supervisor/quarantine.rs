@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 /// The longest that a device is left out before it is tried again.
 const LONGEST: Duration = Duration::from_secs(10 * 60);
 
+/// A device that keeps calls into OpenVINO for ever costs a thread each time it is tried.
+const FOR_LONG: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// A device that has served this long since its last failure starts over.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(10 * 60);
 
@@ -21,6 +24,8 @@ struct Entry {
     until: Instant,
     /// It has left OpenVINO's list since.
     gone: bool,
+    /// Only a person can help it: then it leaves the list and comes back.
+    for_long: bool,
 }
 
 impl Quarantine {
@@ -41,13 +46,25 @@ impl Quarantine {
             failures: 0,
             until: now,
             gone: false,
+            for_long: false,
         });
         let doubled = 2_u32.saturating_pow(entry.failures);
         let time = self.first.saturating_mul(doubled).min(LONGEST);
         entry.failures = entry.failures.saturating_add(1);
         entry.until = now + time;
         entry.gone = false;
+        entry.for_long = false;
         time
+    }
+
+    /// Leaves a device out that should not be tried again until it was unplugged.
+    pub(super) fn leave_out_for_long(&mut self, device: &str, now: Instant) -> Duration {
+        self.leave_out(device, now);
+        if let Some(entry) = self.entries.get_mut(device) {
+            entry.until = now + FOR_LONG;
+            entry.for_long = true;
+        }
+        FOR_LONG
     }
 
     /// Whether it is left out now.
@@ -64,28 +81,31 @@ impl Quarantine {
     }
 
     /// Takes note of the devices that OpenVINO lists. One that was away and is back was plugged in
-    /// again, or has booted again, and is tried at once.
+    /// again, or has booted again, and is tried at once: the first time, so that one that comes and
+    /// goes does not disturb the others each time.
     pub(super) fn saw(&mut self, listed: &[&str], now: Instant) {
         for (device, entry) in &mut self.entries {
             if !listed.contains(&device.as_str()) {
                 entry.gone = true;
             } else if std::mem::take(&mut entry.gone) {
-                entry.until = now;
+                entry.came_back(now);
             }
         }
     }
 
-    /// Tries all of them again at once.
-    pub(super) fn release_all(&mut self, now: Instant) {
-        for entry in self.entries.values_mut() {
-            entry.until = entry.until.min(now);
-        }
+    /// Takes note of a device that was away and is back, and tells whether it may be tried.
+    pub(super) fn is_back(&mut self, device: &str, now: Instant) -> bool {
+        self.entries.get_mut(device).is_none_or(|entry| {
+            entry.came_back(now);
+            now >= entry.until
+        })
     }
+}
 
-    /// Tries it again at once.
-    pub(super) fn release(&mut self, device: &str, now: Instant) {
-        if let Some(entry) = self.entries.get_mut(device) {
-            entry.until = now;
+impl Entry {
+    fn came_back(&mut self, now: Instant) {
+        if self.failures <= 1 || std::mem::take(&mut self.for_long) {
+            self.until = self.until.min(now);
         }
     }
 }
@@ -131,6 +151,31 @@ mod tests {
         quarantine.saw(&["b"], now);
         assert!(quarantine.holds("a", now));
         quarantine.saw(&["a", "b"], now);
+        assert!(!quarantine.holds("a", now));
+    }
+
+    #[test]
+    fn a_device_that_comes_and_goes_has_to_wait() {
+        let (mut quarantine, now) = (Quarantine::new(10 * SECOND), Instant::now());
+        for _ in 0..2 {
+            quarantine.leave_out("a", now);
+            quarantine.saw(&[], now);
+        }
+        quarantine.saw(&["a"], now);
+        assert!(quarantine.holds("a", now + 19 * SECOND));
+        assert!(!quarantine.is_back("a", now));
+        assert!(quarantine.is_back("a", now + 20 * SECOND));
+    }
+
+    #[test]
+    fn a_device_that_keeps_calls_for_ever_waits_until_it_was_unplugged() {
+        let (mut quarantine, now) = (Quarantine::new(10 * SECOND), Instant::now());
+        for _ in 0..3 {
+            quarantine.leave_out_for_long("a", now);
+        }
+        assert!(quarantine.holds("a", now + 3600 * SECOND));
+        quarantine.saw(&[], now);
+        quarantine.saw(&["a"], now);
         assert!(!quarantine.holds("a", now));
     }
 }

@@ -1,16 +1,18 @@
 //! Rebuilding: find out which device it is, leave it out, load the network over the others.
 
+use super::Service;
 use super::inside::Inside;
-use super::{Service, probe};
+use super::openvino::Refused;
+use super::probe::{self, Failing};
 use crate::pool::Cause;
-use ncs_engine::EngineError;
+use ncs_engine::{Device, EngineError, is_stick};
 use ncs_program::exit::StartMeAgain;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// When no device proves to be the culprit, the next search tries each four times as often, until
-/// one that fails now and then shows itself.
-const MOST_INFERENCES: u32 = 256;
+/// one that fails now and then shows itself. So many inferences take 2 s.
+const MOST_INFERENCES: u32 = 64;
 
 /// After so long without another search, the next one begins with one inference each again.
 const FORGET_AFTER: Duration = Duration::from_secs(10 * 60);
@@ -22,18 +24,25 @@ enum Rebuilt {
 }
 
 impl Inside {
-    /// Replaces a network that does not work, or that there is none of.
-    pub(super) fn rebuild(&mut self, cause: Cause) -> anyhow::Result<()> {
-        self.metrics.rebuilt(cause);
-        let mut members = Vec::new();
+    /// Replaces a network that is in trouble. `first` tells that the job in question has not failed
+    /// before.
+    pub(super) fn recover(&mut self, cause: Cause, first: bool) -> anyhow::Result<()> {
         if let Some(serving) = &self.serving {
-            members.clone_from(&serving.members);
             if serving.generation.answered() > 0 {
-                self.failed_rebuilds = 0;
-            } else if cause.is_trouble() {
-                self.failed("the network answers no job")?;
+                self.useless_networks = 0;
+            } else if first {
+                // It passed its tests, and yet it answers nothing.
+                self.useless_networks += 1;
+                self.give_up_after(self.useless_networks, "the network answers no job")?;
             }
         }
+        self.rebuild(cause)
+    }
+
+    /// Loads the network anew, in place of one that does not work, or where there is none.
+    pub(super) fn rebuild(&mut self, cause: Cause) -> anyhow::Result<()> {
+        let serving = self.serving.as_ref();
+        let members = serving.map_or_else(Vec::new, |serving| serving.members.clone());
         if !cause.leaves_others_working() {
             self.start_over()?;
         }
@@ -42,17 +51,20 @@ impl Inside {
             Rebuilt::NoneAnswers(reasons) => {
                 tracing::warn!("no device answers: {reasons}; starting openvino anew");
                 self.start_over()?;
-                self.quarantine.release_all(Instant::now());
                 self.try_to_rebuild(&[])?
             }
             rebuilt => rebuilt,
         };
         match rebuilt {
-            Rebuilt::Yes => Ok(()),
+            Rebuilt::Yes => {
+                self.failed_rebuilds = 0;
+                self.metrics.rebuilt(cause);
+                Ok(())
+            }
             Rebuilt::NoDevice => {
                 self.let_go();
                 self.go_down();
-                Ok(())
+                self.no_device()
             }
             Rebuilt::NoneAnswers(reasons) => {
                 self.let_go();
@@ -68,46 +80,49 @@ impl Inside {
     pub(super) fn start_over(&mut self) -> anyhow::Result<()> {
         self.tell(Service::Interrupted);
         self.let_go();
-        self.renew()
+        self.openvino.renew()
     }
 
-    /// A new runtime in place of the one that there is, or that was lost.
-    pub(super) fn renew(&mut self) -> anyhow::Result<()> {
-        self.openvino
-            .renew()
-            .map_err(|error| StartMeAgain(format!("{error:#}")).into())
+    /// There is nothing to run on. Where calls have not come back, they may keep the sticks from
+    /// everybody else, as the real plugin does: then only another process finds them.
+    pub(super) fn no_device(&mut self) -> anyhow::Result<()> {
+        if self.left_behind || !self.openvino.all_came_back() {
+            self.failed("no device is listed, and calls that did not come back may hold them")?;
+        }
+        Ok(())
     }
 
-    /// Counts a rebuild that did not help. The last one that is allowed is an error.
+    /// Counts a rebuild that did not help.
     fn failed(&mut self, reasons: &str) -> anyhow::Result<()> {
         self.failed_rebuilds += 1;
-        let (failed, most) = (self.failed_rebuilds, self.plan.max_failed_rebuilds);
-        tracing::warn!("rebuild {failed} of at most {most} has failed: {reasons}");
-        if failed < most {
+        self.give_up_after(self.failed_rebuilds, reasons)
+    }
+
+    /// The last failure that is allowed is an error.
+    fn give_up_after(&self, failures: u32, reasons: &str) -> anyhow::Result<()> {
+        let most = self.plan.max_failed_rebuilds;
+        tracing::warn!("failure {failures} of at most {most}: {reasons}");
+        if failures < most {
             return Ok(());
         }
         Err(StartMeAgain(format!(
-            "the network could not be rebuilt, {failed} times: {reasons}; ending, so that a \
+            "the network could not be rebuilt, {failures} times: {reasons}; ending, so that a \
              supervisor starts this worker anew; if that does not help, unplug the sticks and plug \
              them in again"
         ))
         .into())
     }
 
-    /// Loads the network over the devices that answer. A member of the network before that is no
-    /// longer listed was the culprit; otherwise all are tried.
+    /// Loads the network over the devices that answer. A stick of the network before that is no longer
+    /// listed was the culprit; otherwise all are tried.
     fn try_to_rebuild(&mut self, members: &[String]) -> anyhow::Result<Rebuilt> {
-        if self.openvino.is_lost() {
-            self.renew()?;
-        }
-        let Some(found) = self.list() else {
+        let Some(found) = self.list()? else {
             return Ok(Rebuilt::NoneAnswers("openvino lists no devices".to_owned()));
         };
-        let Ok(target) = self.resolve(&found) else {
+        let Ok(target) = self.target(&found, &BTreeMap::new()) else {
             return Ok(Rebuilt::NoDevice);
         };
-        let gone = |member: &String| !found.iter().any(|device| device.name == *member);
-        let failing = if members.iter().any(gone) {
+        let failing = if self.note_lost(members, &found) {
             BTreeMap::new()
         } else {
             self.search(&target.members)?
@@ -115,44 +130,83 @@ impl Inside {
         let reasons = || {
             let reasons = failing
                 .iter()
-                .map(|(device, why)| format!("{device}: {why}"));
+                .map(|(device, failing)| format!("{device}: {}", failing.reason));
             reasons.collect::<Vec<_>>().join("; ")
         };
-        let Ok(target) = self.resolve(&found) else {
+        if target
+            .members
+            .iter()
+            .all(|member| failing.contains_key(member))
+        {
+            return Ok(Rebuilt::NoneAnswers(reasons()));
+        }
+        self.leave_out(&failing);
+        let Ok(target) = self.target(&found, &failing) else {
             return Ok(Rebuilt::NoneAnswers(reasons()));
         };
-        match self.load(&target) {
+        match self.load(&target)? {
             Ok(network) => self.switch_to(network, target).map(|()| Rebuilt::Yes),
-            Err(error) => match error.downcast_ref::<EngineError>() {
-                None | Some(EngineError::OpenVino { .. }) => {
-                    Ok(Rebuilt::NoneAnswers(format!("{error:#}")))
-                }
-                Some(_) => Err(error),
-            },
+            Err(Refused::Failed(error)) if !matches!(error, EngineError::OpenVino { .. }) => {
+                Err(error.into())
+            }
+            Err(refused) => Ok(Rebuilt::NoneAnswers(refused.to_string())),
         }
     }
 
-    /// Tries each of these devices, and leaves out those that fail.
-    fn search(&mut self, devices: &[String]) -> anyhow::Result<BTreeMap<String, String>> {
+    /// Whether sticks of the network before are no longer there. Each has failed once more: one that
+    /// comes and goes must not start everything over each time it comes.
+    fn note_lost(&mut self, members: &[String], found: &[Device]) -> bool {
+        let listed = |member: &&String| found.iter().any(|device| device.name == **member);
+        let mut lost = members
+            .iter()
+            .filter(|member| is_stick(member) && !listed(member))
+            .peekable();
+        let any = lost.peek().is_some();
+        for stick in lost {
+            tracing::warn!("{stick} is gone");
+            self.quarantine.leave_out(stick, Instant::now());
+        }
+        any
+    }
+
+    /// Tries each of these devices.
+    fn search(&mut self, devices: &[String]) -> anyhow::Result<BTreeMap<String, Failing>> {
         if self.searched.is_none_or(|at| at.elapsed() > FORGET_AFTER) {
             self.inferences = 1;
         }
-        let (openvino, plan) = (&mut self.openvino, &self.plan);
-        let failing = probe::failing(openvino, plan, devices, self.inferences)?;
+        let failing = self.try_each(devices)?;
         self.searched = Some(Instant::now());
         self.inferences = if failing.is_empty() {
             (self.inferences * 4).min(MOST_INFERENCES)
         } else {
             1
         };
-        self.leave_out(&failing);
         Ok(failing)
     }
 
-    pub(super) fn leave_out(&mut self, failing: &BTreeMap<String, String>) {
-        for (device, reason) in failing {
-            let time = self.quarantine.leave_out(device, Instant::now());
-            tracing::warn!("{device} does not work: {reason}; left out for {time:?}");
+    /// Tries each of these devices, and returns those that fail.
+    pub(super) fn try_each(
+        &mut self,
+        devices: &[String],
+    ) -> anyhow::Result<BTreeMap<String, Failing>> {
+        let limit = self.load_limit();
+        let (openvino, plan) = (&mut self.openvino, &self.plan);
+        let tried = probe::try_each(openvino, plan, devices, self.inferences, limit)?;
+        self.left_behind |= tried.left_behind;
+        Ok(tried.failing)
+    }
+
+    /// Leaves devices out while others serve.
+    pub(super) fn leave_out(&mut self, failing: &BTreeMap<String, Failing>) {
+        for (device, Failing { reason, stuck }) in failing {
+            let now = Instant::now();
+            let time = if *stuck {
+                self.quarantine.leave_out_for_long(device, now)
+            } else {
+                self.quarantine.leave_out(device, now)
+            };
+            let time = humantime::format_duration(time);
+            tracing::warn!("{device} does not work: {reason}; left out for {time}");
         }
     }
 }

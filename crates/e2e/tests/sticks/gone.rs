@@ -13,6 +13,11 @@ fn wait_until_ready_is(host: &Host, status: u16) {
     assert!(seen.is_some(), "{status}{}", host.worker.last_words());
 }
 
+/// Jobs are settled, and sticks counted, a moment before the figures say so.
+fn wait_until_it_is(host: &Host, series: &str, figure: f64) {
+    host.wait_for(series, |now| (now - figure).abs() < 0.5);
+}
+
 #[test]
 fn while_every_stick_is_gone_the_jobs_wait_at_the_broker() {
     let host = Host::with(2, &[]);
@@ -30,9 +35,9 @@ fn while_every_stick_is_gone_the_jobs_wait_at_the_broker() {
         })
     });
     assert!(waiting.is_some(), "{}", host.worker.last_words());
-    assert_eq!(host.metric("ncs_worker_jobs_in_hand"), Some(0.0));
-    assert_eq!(host.metric("ncs_worker_prefetch"), Some(0.0));
-    assert_eq!(host.metric("ncs_worker_sticks{state=\"lost\"}"), Some(2.0));
+    wait_until_it_is(&host, "ncs_worker_jobs_in_hand", 0.0);
+    wait_until_it_is(&host, "ncs_worker_prefetch", 0.0);
+    wait_until_it_is(&host, "ncs_worker_sticks{state=\"lost\"}", 2.0);
 
     host.sticks.plug_in_all().expect("plugged in");
     wait_until_ready_is(&host, 200);
@@ -55,10 +60,10 @@ fn a_worker_that_starts_without_sticks_takes_the_first_that_come() {
         "{}",
         host.worker.stdout()
     );
-    assert_eq!(host.metric("ncs_worker_prefetch"), Some(4.0));
+    wait_until_it_is(&host, "ncs_worker_prefetch", 4.0);
     host.sticks.plug_in("1.2").expect("plugged in");
     host.wait_for_sticks(2);
-    assert_eq!(host.metric("ncs_worker_prefetch"), Some(8.0));
+    wait_until_it_is(&host, "ncs_worker_prefetch", 8.0);
     host.end();
 }
 

@@ -1,6 +1,6 @@
 //! A host with emulated sticks, a worker on it, and a flood that keeps it busy.
 
-use crate::bed::{LIMIT, amqp_url, drain, runtime, unique};
+use crate::bed::{LIMIT, amqp_url, runtime, unique};
 use crate::client::clean_up;
 use ncs_e2e::paths::GOOGLENET_U8;
 use ncs_e2e::poll_until;
@@ -18,7 +18,7 @@ pub(crate) const STICK: f64 = 92.68;
 const WINDOW: Duration = Duration::from_secs(3);
 
 /// One test at a time: they share two cores.
-fn alone() -> MutexGuard<'static, ()> {
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -31,8 +31,8 @@ pub(crate) struct Host {
     _alone: MutexGuard<'static, ()>,
 }
 
-/// How a worker on these sticks is started. It looks for sticks each second, and sticks boot within
-/// half of one.
+/// How a worker on these sticks is started. Unless the arguments say otherwise, it looks for sticks
+/// each second; they boot within half of one.
 pub(crate) fn worker_on(sticks: &Sticks, model: &str, arguments: &[&str]) -> WorkerOptions {
     let ir = runtime().model(GOOGLENET_U8).expect("the model");
     let options = sticks
@@ -168,10 +168,15 @@ impl Host {
 
     /// Ends the worker and holds it to what never happens: a panic.
     pub(crate) fn end(self) {
-        let Self { worker, model, .. } = self;
+        let Self {
+            mut worker, model, ..
+        } = self;
+        let status = worker.drain(LIMIT).expect("the worker ends");
         let said = worker.stderr();
-        assert!(!said.contains("panicked"), "{said}");
-        drain(worker);
+        assert!(
+            status.success() && !said.contains("panicked"),
+            "{status} {said}"
+        );
         clean_up(&model);
     }
 }

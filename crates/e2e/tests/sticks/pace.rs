@@ -60,10 +60,20 @@ fn bench_shows_the_figures_that_were_measured_on_hardware() {
 }
 
 #[test]
-fn sixteen_sticks_are_sixteen_times_as_fast_as_one() {
+fn the_pace_grows_with_the_number_of_sticks_up_to_sixteen() {
     let idle = Host::with(1, &[]);
-    let got = bench(&idle, 16, 16 * 300, &[]);
-    assert!(got > 0.98 * 16.0 * STICK, "{got} FPS");
+    let pace = |sticks: u16| bench(&idle, sticks, u32::from(sticks) * 300, &[]);
+    let one = pace(1);
+    assert_near("1 stick", one, STICK, 0.02);
+    for sticks in [2, 4, 8, 16] {
+        let got = pace(sticks);
+        let share = got / (f64::from(sticks) * one);
+        // 0.999 on an idle machine.
+        assert!(
+            share >= 0.985,
+            "{sticks} sticks: {got} FPS, {share:.3} of {sticks} times {one}"
+        );
+    }
     idle.end();
 }
 

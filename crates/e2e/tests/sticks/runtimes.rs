@@ -29,6 +29,7 @@ fn classify(worker: impl FnOnce(&str) -> WorkerOptions) -> String {
 
 #[test]
 fn the_same_binary_runs_on_the_newest_runtime_on_an_older_one_and_on_that_of_sticks() {
+    let _alone = crate::host::alone();
     let ir = || runtime().model(GOOGLENET).expect("the model");
     for version in [OPENVINO_VERSION, OLDER_OPENVINO_VERSION] {
         let info = classify(|model| {
