@@ -187,11 +187,11 @@ impl Generation {
 
     /// Ends the threads, each after the job that it has in hand. Jobs of those that take longer than
     /// `limit` are tried again by the next generation; the threads are left to themselves, since
-    /// nothing can end a call into OpenVINO. Returns how many.
+    /// nothing can end a call into OpenVINO, and returned.
     #[must_use]
-    pub fn retire(self, limit: Duration) -> usize {
+    pub fn retire(self, limit: Duration) -> Vec<JoinHandle<()>> {
         let deadline = Instant::now() + limit;
-        let mut left = 0;
+        let mut left = Vec::new();
         for (slot, thread) in self.threads {
             while !thread.is_finished() && Instant::now() < deadline {
                 std::thread::sleep(Duration::from_millis(1));
@@ -201,7 +201,7 @@ impl Generation {
                 let _ = thread.join();
                 continue;
             }
-            left += 1;
+            left.push(thread);
             let job = slot.job().take();
             if let Some(job) = job.filter(|job| !job.is_over()) {
                 self.jobs.retry(job);

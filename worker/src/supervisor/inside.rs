@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 
@@ -62,8 +63,10 @@ pub(super) struct Inside {
     /// When to ask the sticks for their temperatures; None after one that did not answer.
     pub(super) measure_at: Option<Instant>,
     counted: Instant,
-    /// A thread did not come back from OpenVINO.
-    pub(super) left_behind: bool,
+    /// Threads that had not come back from OpenVINO when last seen.
+    left_behind: Vec<JoinHandle<()>>,
+    /// An inference did not end in time, and its request could not be freed.
+    pub(super) leaked: bool,
 }
 
 /// The network that runs, and what it runs on.
@@ -107,7 +110,8 @@ impl Inside {
             looked: now,
             measure_at: Some(now),
             counted: now,
-            left_behind: false,
+            left_behind: Vec::new(),
+            leaked: false,
         })
     }
 
@@ -122,7 +126,8 @@ impl Inside {
         if let Err(error) = end {
             let _ = failed.send(error);
         }
-        self.openvino.close() && !self.left_behind
+        let left_behind = self.left_behind();
+        self.openvino.close() && left_behind == 0
     }
 
     fn keep_serving(&mut self) -> anyhow::Result<()> {
@@ -302,7 +307,7 @@ impl Inside {
         tracing::info!(devices = next.members.len(), prefetch, "the network runs");
         let before = self.serving.replace(next);
         self.tell(Service::Up { prefetch });
-        self.left_behind |= end(before);
+        self.leave_behind(end(before));
         self.show_sticks();
         Ok(())
     }
@@ -310,7 +315,20 @@ impl Inside {
     /// Ends the network that runs. Jobs in its hands wait for the next.
     pub(super) fn let_go(&mut self) {
         self.jobs.serve(None);
-        self.left_behind |= end(self.serving.take());
+        let left = end(self.serving.take());
+        self.leave_behind(left);
+    }
+
+    /// Keeps an eye on threads that do not come back.
+    pub(super) fn leave_behind(&mut self, threads: Vec<JoinHandle<()>>) {
+        self.left_behind.extend(threads);
+        self.left_behind.retain(|thread| !thread.is_finished());
+    }
+
+    /// How many there are.
+    pub(super) fn left_behind(&mut self) -> usize {
+        self.leave_behind(Vec::new());
+        self.left_behind.len()
     }
 
     pub(super) fn go_down(&mut self) {
@@ -359,16 +377,18 @@ impl Inside {
     }
 }
 
-/// Ends a network's threads, then frees it. Tells whether some did not come back.
-fn end(serving: Option<Serving>) -> bool {
+/// Ends a network's threads, then frees it. Returns the threads that do not come back.
+fn end(serving: Option<Serving>) -> Vec<JoinHandle<()>> {
     let Some(serving) = serving else {
-        return false;
+        return Vec::new();
     };
-    let left = serving.generation.retire(RETIRE_LIMIT);
-    if left > 0 {
-        tracing::warn!("{left} inferences do not come back; left them behind");
+    let mut left = serving.generation.retire(RETIRE_LIMIT);
+    if !left.is_empty() {
+        let threads = left.len();
+        tracing::warn!(threads, "inferences do not come back; left them behind");
     }
-    !plan::free(serving.network) || left > 0
+    left.extend(plan::free(serving.network));
+    left
 }
 
 pub(super) fn stick_names(found: &[Device]) -> Vec<&str> {

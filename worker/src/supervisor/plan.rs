@@ -4,6 +4,7 @@ use super::openvino::{OpenVino, Refused};
 use crate::cli::NetworkArgs;
 use ncs_engine::{Network, Target};
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// What the supervisor was told.
@@ -49,9 +50,9 @@ impl Plan {
 /// Freeing a network talks to its sticks.
 const FREE_LIMIT: Duration = Duration::from_secs(3);
 
-/// Frees what is no longer used on a thread of its own, and waits a while for its end. Tells whether
-/// it came.
-pub(super) fn free<T: Send + 'static>(unused: T) -> bool {
+/// Frees what is no longer used on a thread of its own, and waits a while for its end. Returns the
+/// thread that does not come back.
+pub(super) fn free<T: Send + 'static>(unused: T) -> Option<JoinHandle<()>> {
     let (done, freed) = mpsc::sync_channel(1);
     let freeing = std::thread::Builder::new()
         .name("free".to_owned())
@@ -59,9 +60,11 @@ pub(super) fn free<T: Send + 'static>(unused: T) -> bool {
             drop(unused);
             let _ = done.send(());
         });
-    let freed = freeing.is_ok() && freed.recv_timeout(FREE_LIMIT).is_ok();
-    if !freed {
-        tracing::warn!("openvino does not come back from freeing a network; left it behind");
+    // No thread, and it was freed here.
+    let freeing = freeing.ok()?;
+    if freed.recv_timeout(FREE_LIMIT).is_ok() {
+        return None;
     }
-    freed
+    tracing::warn!("openvino does not come back from freeing a network; left it behind");
+    Some(freeing)
 }

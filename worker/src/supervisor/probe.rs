@@ -33,8 +33,8 @@ pub(super) struct Failing {
 pub(super) struct Tried {
     /// Those that failed.
     pub(super) failing: BTreeMap<String, Failing>,
-    /// A thread did not come back from OpenVINO.
-    pub(super) left_behind: bool,
+    /// Threads that have not come back from OpenVINO.
+    pub(super) left_behind: Vec<JoinHandle<()>>,
 }
 
 type Outcome = (String, Result<(), EngineError>);
@@ -104,8 +104,9 @@ pub(super) fn try_each(
         let stuck = false;
         failing.insert(device, Failing { reason, stuck });
     }
-    let freed = free(networks);
-    let left_behind = !freed || !threads.iter().all(JoinHandle::is_finished);
+    let freeing = free(networks);
+    let threads = threads.into_iter().chain(freeing);
+    let left_behind = threads.filter(|thread| !thread.is_finished()).collect();
     Ok(Tried {
         failing,
         left_behind,

@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 /// one that fails now and then shows itself. So many inferences take 2 s.
 const MOST_INFERENCES: u32 = 64;
 
+/// Threads that may be kept by OpenVINO. A stuck stick keeps 4 or 5 each time it is taken in.
+const MOST_LEFT_BEHIND: usize = 128;
+
 /// After so long without another search, the next one begins with one inference each again.
 const FORGET_AFTER: Duration = Duration::from_secs(10 * 60);
 
@@ -27,13 +30,22 @@ impl Inside {
     /// Replaces a network that is in trouble. `first` tells that the job in question has not failed
     /// before.
     pub(super) fn recover(&mut self, cause: Cause, first: bool) -> anyhow::Result<()> {
+        self.leaked |= matches!(cause, Cause::TimedOut | Cause::Stuck);
+        let left_behind = self.left_behind();
+        if left_behind >= MOST_LEFT_BEHIND {
+            let reason = format!("{left_behind} threads have not come back from openvino");
+            return Err(StartMeAgain(reason).into());
+        }
         if let Some(serving) = &self.serving {
             if serving.generation.answered() > 0 {
                 self.useless_networks = 0;
             } else if first {
-                // It passed its tests, and yet it answers nothing.
+                // The rebuild that made it did not help; the first network came from none.
                 self.useless_networks += 1;
-                self.give_up_after(self.useless_networks, "the network answers no job")?;
+                if self.useless_networks > 1 {
+                    let rebuilds = self.useless_networks - 1;
+                    self.give_up_after(rebuilds, "the network answers no job")?;
+                }
             }
         }
         self.rebuild(cause)
@@ -86,7 +98,7 @@ impl Inside {
     /// There is nothing to run on. Where calls have not come back, they may keep the sticks from
     /// everybody else, as the real plugin does: then only another process finds them.
     pub(super) fn no_device(&mut self) -> anyhow::Result<()> {
-        if self.left_behind || !self.openvino.all_came_back() {
+        if self.leaked || self.left_behind() > 0 || !self.openvino.all_came_back() {
             self.failed("no device is listed, and calls that did not come back may hold them")?;
         }
         Ok(())
@@ -192,7 +204,7 @@ impl Inside {
         let limit = self.load_limit();
         let (openvino, plan) = (&mut self.openvino, &self.plan);
         let tried = probe::try_each(openvino, plan, devices, self.inferences, limit)?;
-        self.left_behind |= tried.left_behind;
+        self.leave_behind(tried.left_behind);
         Ok(tried.failing)
     }
 
