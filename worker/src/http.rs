@@ -1,6 +1,7 @@
 //! `/metrics`, `/healthz` and `/readyz`.
 
 use crate::metrics::Metrics;
+use crate::supervisor::Service;
 use anyhow::Context;
 use axum::Router;
 use axum::extract::State;
@@ -9,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 /// The HTTP side, bound to its address but not yet serving.
 pub struct Endpoint {
@@ -30,30 +32,38 @@ impl Endpoint {
     }
 
     /// Serves until it is dropped.
-    pub async fn serve(self, metrics: Metrics) -> std::io::Result<()> {
+    pub async fn serve(
+        self,
+        metrics: Metrics,
+        service: watch::Receiver<Service>,
+    ) -> std::io::Result<()> {
         let routes = Router::new()
             .route("/metrics", get(render))
             .route("/healthz", get(async || "alive\n"))
             .route("/readyz", get(readiness))
-            .with_state(metrics);
+            .with_state((metrics, service));
         axum::serve(self.listener, routes).await
     }
 }
 
-async fn render(State(metrics): State<Metrics>) -> Response {
+type Shown = (Metrics, watch::Receiver<Service>);
+
+async fn render(State((metrics, _)): State<Shown>) -> Response {
     match metrics.render() {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
 
-async fn readiness(State(metrics): State<Metrics>) -> Response {
-    let missing = if metrics.network.serving.get() != 1 {
-        "not consuming: no device to infer on, or the network is being loaded\n"
-    } else if metrics.broker_connected.get() != 1 {
-        "not consuming: no connection to the broker\n"
-    } else {
-        return "ready\n".into_response();
+async fn readiness(State((metrics, service)): State<Shown>) -> Response {
+    let service = *service.borrow();
+    let missing = match service {
+        Service::Down => "not consuming: no device to infer on; looking for one\n",
+        Service::Interrupted => "not consuming: the network is being loaded\n",
+        Service::Up { .. } if metrics.broker_connected.get() == 1 => {
+            return "ready\n".into_response();
+        }
+        Service::Up { .. } => "not consuming: no connection to the broker\n",
     };
     (StatusCode::SERVICE_UNAVAILABLE, missing).into_response()
 }

@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start();
     let outcome = match &cli.command {
-        Command::Run(arguments) => service::run(arguments),
+        Command::Run(arguments) => service::run(arguments).map(|never| match never {}),
         Command::Devices(arguments) => devices::print(arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Doctor(arguments) => return doctor::run(arguments),

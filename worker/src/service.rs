@@ -15,6 +15,7 @@ use ncs_engine::Runtime;
 use ncs_program::exit::StartMeAgain;
 use ncs_program::{exit, shutdown};
 use ncs_protocol::{ModelName, topology};
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -26,11 +27,13 @@ use tokio_util::sync::CancellationToken;
 /// go of the runtime 3 s each.
 const STOP_LIMIT: Duration = Duration::from_secs(8);
 
-/// Runs the worker until SIGTERM or Ctrl-C.
-pub fn run(arguments: &RunArgs) -> anyhow::Result<()> {
+/// Runs the worker until SIGTERM or Ctrl-C, and ends the process. Comes back only with an error of the
+/// start.
+pub fn run(arguments: &RunArgs) -> anyhow::Result<Infallible> {
     // What is wrong with the arguments is told before a network is compiled for minutes.
     let address = arguments.amqp_url.check()?;
     let answers = answers(arguments)?;
+    ncs_engine::check_model_files(&arguments.network.model)?;
     let directory = arguments.network.runtime.openvino_dir.clone();
     // Before the first thread starts: finding OpenVINO may set a variable of the environment.
     let runtime = Runtime::load(directory.as_deref())?;
@@ -71,14 +74,14 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<()> {
         .build()
         .context("cannot start the async runtime")?;
     let end = runtime.block_on(serve(arguments.metrics_addr, &settings, failure));
-    if !supervisor.stop(STOP_LIMIT) {
-        let code = match &end {
-            Ok(()) => 0,
-            Err(error) => exit::tell("ncs-worker", error),
-        };
-        ncs_engine::end_process(code);
-    }
-    end
+    supervisor.stop(STOP_LIMIT);
+    let code = match &end {
+        Ok(()) => 0,
+        Err(error) => exit::tell("ncs-worker", error),
+    };
+    // Networks and runtime are freed, as far as they can be; inferences that hang may still run, and
+    // OpenVINO's own cleaning up would wait for them, or pull the ground from under them.
+    ncs_engine::end_process(code)
 }
 
 fn plan(arguments: &RunArgs) -> Plan {
@@ -153,7 +156,7 @@ async fn serve(
     };
     tokio::select! {
         end = serving => end,
-        end = endpoint.serve(settings.metrics.clone()) => {
+        end = endpoint.serve(settings.metrics.clone(), settings.service.clone()) => {
             end.context("the metrics endpoint failed")?;
             bail!("the metrics endpoint ended by itself")
         }
@@ -204,7 +207,7 @@ async fn serve_until_shutdown(
 
 fn report(drained: Drained) {
     match drained.left {
-        0 => tracing::info!("done: all jobs in hand are answered and acked"),
+        0 => tracing::info!("done: no job is left in hand"),
         left => tracing::warn!(
             left,
             "the drain timeout is over; the rest goes back to the broker"

@@ -55,7 +55,7 @@ pub enum EngineError {
     },
 
     /// An inference did not end within its limit. The request still runs: its device may hang.
-    #[error("the inference did not end within {limit:?}; the device may hang")]
+    #[error("the inference did not end within {limit:?}; the device hangs, or needs more time")]
     Timeout {
         /// The limit that was given.
         limit: Duration,

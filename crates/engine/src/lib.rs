@@ -37,9 +37,9 @@ pub use image::{
     ColorOrder, ImageDecoder, ImageFormat, ImageLimits, Preprocessing, SCAN_LIMIT, copy_tensor,
 };
 pub use input::{Element, InputSpec, Layout};
-pub use network::Network;
+pub use network::{Network, check_model_files};
 pub use precision::Precision;
-pub use request::{InferRequest, InputTensor};
+pub use request::{InferRequest, InputTensor, unfinished_requests};
 pub use runtime::{Runtime, end_process};
 pub use scores::Score;
 

@@ -120,6 +120,19 @@ fn describe(tensor: &Tensor) -> Result<(Vec<i64>, usize, usize), openvino::Infer
     Ok((shape, tensor.get_byte_size()?, tensor.get_size()?))
 }
 
+/// Looks whether the model's files are there, long before it is loaded.
+///
+/// # Errors
+///
+/// [`EngineError::Model`] if one is missing.
+pub fn check_model_files(path: &Path) -> Result<(), EngineError> {
+    let missing = |reason| EngineError::Model {
+        path: path.to_owned(),
+        reason,
+    };
+    files_of(path).map(|_| ()).map_err(missing)
+}
+
 /// The model's file and its weights as OpenVINO wants them. Weights are named for an IR only; an
 /// empty name lets OpenVINO read the other formats it knows.
 fn files_of(path: &Path) -> Result<(String, String), String> {

@@ -6,6 +6,7 @@ use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::slice;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use openvino::{InferenceError, Tensor};
@@ -19,7 +20,8 @@ use crate::{EngineError, InputSpec, Score};
 /// infers and reads it.
 ///
 /// Dropping it waits for nothing: OpenVINO's own destructor waits for an inference that is still
-/// running, for ever if its stick hangs, so such a request is leaked with its tensors instead.
+/// running, for ever if its stick hangs, so such a request is kept until it has ended; see
+/// [`unfinished_requests`].
 pub struct InferRequest {
     request: ManuallyDrop<openvino::InferRequest>,
     input: InputSpec,
@@ -136,12 +138,27 @@ impl InferRequest {
     /// Asks in two ways, since older runtimes answer the first with OK always. The second is refused
     /// while the request is busy.
     fn is_running(&mut self) -> bool {
-        self.request.wait(0) == Err(InferenceError::ResultNotReady)
-            || self
-                .request
-                .get_output_tensor()
-                .is_err_and(|e| e == InferenceError::RequestBusy)
+        is_running(&mut self.request)
     }
+}
+
+fn is_running(request: &mut openvino::InferRequest) -> bool {
+    request.wait(0) == Err(InferenceError::ResultNotReady)
+        || request
+            .get_output_tensor()
+            .is_err_and(|e| e == InferenceError::RequestBusy)
+}
+
+/// Requests that were dropped while their inference was running.
+static UNFINISHED: Mutex<Vec<openvino::InferRequest>> = Mutex::new(Vec::new());
+
+/// How many requests were dropped while their inference was running, and are running still. Frees
+/// those that have ended. As long as there is one, OpenVINO's plugin keeps all devices that it has
+/// opened for it.
+pub fn unfinished_requests() -> usize {
+    let mut requests = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+    requests.retain_mut(is_running);
+    requests.len()
 }
 
 fn still_running(action: &str) -> EngineError {
@@ -164,14 +181,14 @@ fn wrong_size(which: &str, bytes: usize) -> EngineError {
 
 impl Drop for InferRequest {
     fn drop(&mut self) {
-        if self.overdue && self.is_running() {
-            debug!("left an infer request behind that is still running");
-            return;
-        }
+        let running = self.overdue && self.is_running();
         #[expect(unsafe_code, reason = "drops the request unless it is running")]
-        // SAFETY: this is the only place that drops it, and it is not used after.
-        unsafe {
-            ManuallyDrop::drop(&mut self.request);
+        // SAFETY: this is the only place that takes it, and it is not used after.
+        let request = unsafe { ManuallyDrop::take(&mut self.request) };
+        if running {
+            debug!("an infer request is still running; it is freed when it has ended");
+            let mut requests = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+            requests.push(request);
         }
     }
 }

@@ -35,6 +35,8 @@ impl Host {
     pub(crate) fn of_this_process() -> Arc<Self> {
         static HOST: OnceLock<Arc<Host>> = OnceLock::new();
         let host = HOST.get_or_init(|| {
+            // The program cannot tell, but whoever keeps its figures should know.
+            eprintln!("stick emulator: these sticks are emulated, there is no hardware");
             let host = Arc::new(Self::new(Settings::from_env(), Instant::now()));
             if let Some(folder) = host.settings.control.clone() {
                 control::start(Arc::clone(&host), folder);

@@ -52,7 +52,8 @@ impl NetworkMetrics {
         let rebuilds = IntCounterVec::new(
             Opts::new(
                 "ncs_worker_rebuilds_total",
-                "Networks that replaced another one, or none, by cause.",
+                "Networks that replaced another one, or none, by cause: devices that were lost or \
+                 appeared, an inference that failed, timed out, is stuck, or panicked.",
             ),
             &["cause"],
         )?;

@@ -7,7 +7,9 @@ use super::{Event, Plan, Service, plan};
 use crate::metrics::NetworkMetrics;
 use crate::network::{announce, announcement};
 use crate::pool::{Cause, Generation, Jobs, Shared, Trouble};
-use ncs_engine::{Device, DeviceChoice, EngineError, Network, Runtime, Target};
+use ncs_engine::{
+    Device, DeviceChoice, EngineError, Network, Runtime, Target, unfinished_requests,
+};
 use ncs_program::exit::StartMeAgain;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -65,8 +67,6 @@ pub(super) struct Inside {
     counted: Instant,
     /// Threads that had not come back from OpenVINO when last seen.
     left_behind: Vec<JoinHandle<()>>,
-    /// An inference did not end in time, and its request could not be freed.
-    pub(super) leaked: bool,
 }
 
 /// The network that runs, and what it runs on.
@@ -111,13 +111,11 @@ impl Inside {
             measure_at: Some(now),
             counted: now,
             left_behind: Vec::new(),
-            leaked: false,
         })
     }
 
-    /// Serves until it is told to stop, or until an error. Tells whether every thread of the worker's
-    /// that was inside OpenVINO came back.
-    pub(super) fn run(mut self, failed: oneshot::Sender<anyhow::Error>) -> bool {
+    /// Serves until it is told to stop, or until an error.
+    pub(super) fn run(mut self, failed: oneshot::Sender<anyhow::Error>) {
         let end = self.keep_serving();
         // Whatever it was, nobody shall go on taking jobs. Told last, so that the session finds all
         // that is to be given back.
@@ -126,8 +124,7 @@ impl Inside {
         if let Err(error) = end {
             let _ = failed.send(error);
         }
-        let left_behind = self.left_behind();
-        self.openvino.close() && left_behind == 0
+        self.openvino.close();
     }
 
     fn keep_serving(&mut self) -> anyhow::Result<()> {
@@ -172,7 +169,7 @@ impl Inside {
         let target = match self.target(&found, &BTreeMap::new()) {
             Err(error) if self.waits_for_sticks() => {
                 tracing::warn!("{error}; looking for them");
-                self.go_down();
+                self.go_down("there is no stick");
                 return Ok(());
             }
             resolved => resolved?,
@@ -292,6 +289,7 @@ impl Inside {
             infer_requests,
         ));
         let prefetch = self.plan.prefetch(infer_requests);
+        let device = target.device.clone();
         self.metrics.set(
             &self.version,
             self.shared.answers.model.as_str(),
@@ -304,7 +302,7 @@ impl Inside {
             network,
             members: target.members,
         };
-        tracing::info!(devices = next.members.len(), prefetch, "the network runs");
+        tracing::info!(prefetch, "the network runs on {device}");
         let before = self.serving.replace(next);
         self.tell(Service::Up { prefetch });
         self.leave_behind(end(before));
@@ -325,18 +323,16 @@ impl Inside {
         self.left_behind.retain(|thread| !thread.is_finished());
     }
 
-    /// How many there are.
+    /// How many threads and inferences have not come back from OpenVINO.
     pub(super) fn left_behind(&mut self) -> usize {
         self.leave_behind(Vec::new());
-        self.left_behind.len()
+        self.left_behind.len() + unfinished_requests()
     }
 
-    pub(super) fn go_down(&mut self) {
+    pub(super) fn go_down(&mut self, why: &str) {
         if *self.service.borrow() != Service::Down {
-            tracing::warn!(
-                "no device to run on; taking no jobs, and looking for devices every {:?}",
-                self.plan.rescan
-            );
+            let rescan = humantime::format_duration(self.plan.rescan);
+            tracing::warn!("{why}: taking no jobs, and trying again every {rescan}");
         }
         self.metrics.clear();
         self.show_sticks();
@@ -385,7 +381,9 @@ fn end(serving: Option<Serving>) -> Vec<JoinHandle<()>> {
     let mut left = serving.generation.retire(RETIRE_LIMIT);
     if !left.is_empty() {
         let threads = left.len();
-        tracing::warn!(threads, "inferences do not come back; left them behind");
+        tracing::warn!(
+            "inferences that do not come back: {threads}; going on without their threads"
+        );
     }
     left.extend(plan::free(serving.network));
     left

@@ -41,6 +41,12 @@ impl Inside {
             // Beside the network that serves.
             let failing = self.try_each(&newcomers)?;
             self.leave_out(&failing);
+            for device in newcomers
+                .iter()
+                .filter(|device| !failing.contains_key(*device))
+            {
+                tracing::info!("{device} works; taking it in");
+            }
             match self.target(&found, &failing) {
                 Ok(rest) => target = rest,
                 Err(_) => return self.rebuild(Cause::Lost),

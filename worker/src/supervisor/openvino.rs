@@ -122,10 +122,9 @@ impl OpenVino {
         Ok(())
     }
 
-    /// Lets go of the runtime. Tells whether every call has come back.
-    pub(super) fn close(mut self) -> bool {
+    /// Lets go of the runtime.
+    pub(super) fn close(mut self) {
         self.end(END_LIMIT);
-        self.all_came_back()
     }
 
     fn end(&mut self, limit: Duration) {

@@ -21,7 +21,10 @@ const MOST_LEFT_BEHIND: usize = 128;
 const FORGET_AFTER: Duration = Duration::from_secs(10 * 60);
 
 enum Rebuilt {
-    Yes,
+    /// Whether because a stick is gone.
+    Yes {
+        lost: bool,
+    },
     NoDevice,
     NoneAnswers(String),
 }
@@ -30,10 +33,9 @@ impl Inside {
     /// Replaces a network that is in trouble. `first` tells that the job in question has not failed
     /// before.
     pub(super) fn recover(&mut self, cause: Cause, first: bool) -> anyhow::Result<()> {
-        self.leaked |= matches!(cause, Cause::TimedOut | Cause::Stuck);
         let left_behind = self.left_behind();
         if left_behind >= MOST_LEFT_BEHIND {
-            let reason = format!("{left_behind} threads have not come back from openvino");
+            let reason = format!("{left_behind} calls have not come back from openvino");
             return Err(StartMeAgain(reason).into());
         }
         if let Some(serving) = &self.serving {
@@ -68,19 +70,19 @@ impl Inside {
             rebuilt => rebuilt,
         };
         match rebuilt {
-            Rebuilt::Yes => {
+            Rebuilt::Yes { lost } => {
                 self.failed_rebuilds = 0;
-                self.metrics.rebuilt(cause);
+                self.metrics.rebuilt(if lost { Cause::Lost } else { cause });
                 Ok(())
             }
             Rebuilt::NoDevice => {
                 self.let_go();
-                self.go_down();
+                self.go_down("no device is left");
                 self.no_device()
             }
             Rebuilt::NoneAnswers(reasons) => {
                 self.let_go();
-                self.go_down();
+                self.go_down("no device answers");
                 self.failed(&reasons)
             }
         }
@@ -98,8 +100,9 @@ impl Inside {
     /// There is nothing to run on. Where calls have not come back, they may keep the sticks from
     /// everybody else, as the real plugin does: then only another process finds them.
     pub(super) fn no_device(&mut self) -> anyhow::Result<()> {
-        if self.leaked || self.left_behind() > 0 || !self.openvino.all_came_back() {
-            self.failed("no device is listed, and calls that did not come back may hold them")?;
+        let held = self.left_behind();
+        if held > 0 || !self.openvino.all_came_back() {
+            self.failed("no device is listed, and calls that do not come back may hold them")?;
         }
         Ok(())
     }
@@ -113,14 +116,14 @@ impl Inside {
     /// The last failure that is allowed is an error.
     fn give_up_after(&self, failures: u32, reasons: &str) -> anyhow::Result<()> {
         let most = self.plan.max_failed_rebuilds;
-        tracing::warn!("failure {failures} of at most {most}: {reasons}");
+        tracing::warn!("{reasons} (failure {failures}; the worker ends at {most} in a row)");
         if failures < most {
             return Ok(());
         }
         Err(StartMeAgain(format!(
             "the network could not be rebuilt, {failures} times: {reasons}; ending, so that a \
-             supervisor starts this worker anew; if that does not help, unplug the sticks and plug \
-             them in again"
+             supervisor starts this worker anew; if that does not help, plug sticks in again, allow \
+             more time (--infer-timeout, --load-timeout), or ask ncs-worker doctor"
         ))
         .into())
     }
@@ -131,10 +134,11 @@ impl Inside {
         let Some(found) = self.list()? else {
             return Ok(Rebuilt::NoneAnswers("openvino lists no devices".to_owned()));
         };
+        let lost = self.note_lost(members, &found);
         let Ok(target) = self.target(&found, &BTreeMap::new()) else {
             return Ok(Rebuilt::NoDevice);
         };
-        let failing = if self.note_lost(members, &found) {
+        let failing = if lost {
             BTreeMap::new()
         } else {
             self.search(&target.members)?
@@ -157,7 +161,10 @@ impl Inside {
             return Ok(Rebuilt::NoneAnswers(reasons()));
         };
         match self.load(&target)? {
-            Ok(network) => self.switch_to(network, target).map(|()| Rebuilt::Yes),
+            Ok(network) => {
+                self.switch_to(network, target)?;
+                Ok(Rebuilt::Yes { lost })
+            }
             Err(Refused::Failed(error)) if !matches!(error, EngineError::OpenVino { .. }) => {
                 Err(error.into())
             }
@@ -218,7 +225,12 @@ impl Inside {
                 self.quarantine.leave_out(device, now)
             };
             let time = humantime::format_duration(time);
-            tracing::warn!("{device} does not work: {reason}; left out for {time}");
+            let plug = if *stuck {
+                ", or until it is plugged in again"
+            } else {
+                ""
+            };
+            tracing::warn!("{device} does not work: {reason}; left out for {time}{plug}");
         }
     }
 }

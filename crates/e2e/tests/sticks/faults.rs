@@ -51,7 +51,7 @@ fn rebuilds(host: &Host, cause: &str) -> Option<f64> {
 #[test]
 fn a_stick_that_is_unplugged_costs_its_own_share_until_it_is_plugged_in_again() {
     let host = one_of_four_is(State::Unplugged, four(), STANDSTILL + REBUILD);
-    assert!(rebuilds(&host, "inference_failed") >= Some(1.0));
+    assert!(rebuilds(&host, "lost") >= Some(1.0));
     host.end();
 }
 
