@@ -120,12 +120,13 @@ impl Client {
 
     /// Jobs that wait in the model's queue for a worker.
     pub(crate) async fn waiting(&self) -> u32 {
-        let queue = topology::jobs_queue(&self.model);
-        self.connection
-            .queue_state(&queue)
-            .await
-            .expect("the queue is there")
-            .messages
+        self.ready(&topology::jobs_queue(&self.model)).await
+    }
+
+    /// Messages of any queue that wait to be consumed.
+    pub(crate) async fn ready(&self, queue: &str) -> u32 {
+        let state = self.connection.queue_state(queue).await;
+        state.expect("the queue is there").messages
     }
 
     /// Leaves its result queue behind no longer.

@@ -36,7 +36,7 @@ fn one_of_four_is(state: State, sticks: Sticks, standstill: Duration) -> Host {
     host.wait_for_sticks(4);
     host.settles_at(4.0);
     assert_eq!(host.metric(PREFETCH), Some(16.0));
-    flood.ends_with_every_job_answered_once();
+    flood.ends_with_every_job_answered_once(&host);
     host
 }
 
@@ -86,7 +86,7 @@ fn one_of_four_is_stuck(port: &str) {
     host.wait_for_sticks(3);
     host.settles_at(3.0);
     assert!(rebuilds(&host, "stuck") >= Some(1.0));
-    flood.ends_with_every_job_answered_once();
+    flood.ends_with_every_job_answered_once(&host);
     let start = Instant::now();
     host.end();
     let took = start.elapsed();
@@ -116,7 +116,7 @@ fn two_sticks_that_fail_at_once_in_different_ways_leave_the_others_working() {
     host.settles_at(2.0);
     host.sticks.plug_in_all().expect("mended");
     host.wait_for_sticks(4);
-    flood.ends_with_every_job_answered_once();
+    flood.ends_with_every_job_answered_once(&host);
     host.end();
 }
 
@@ -134,7 +134,7 @@ fn a_stick_that_keeps_failing_is_left_out_and_not_taken_in_again_and_again() {
     assert!(standstill < Duration::from_millis(500), "{standstill:?}");
     assert_eq!(rebuilds(&host, "inference_failed"), before);
     assert_eq!(rebuilds(&host, "appeared"), Some(0.0));
-    flood.ends_with_every_job_answered_once();
+    flood.ends_with_every_job_answered_once(&host);
     host.end();
 }
 
@@ -147,7 +147,7 @@ fn a_stick_that_fails_now_and_then_is_found_out() {
     host.wait_for("ncs_worker_sticks{state=\"quarantined\"}", |n| n > 0.5);
     host.sticks.set("1.2", State::Ok).expect("set");
     host.wait_for_sticks(4);
-    flood.ends_with_every_job_answered_once();
+    flood.ends_with_every_job_answered_once(&host);
     host.end();
 }
 
@@ -193,6 +193,6 @@ fn any_fault_in_any_order_loses_no_job_and_panics_nowhere() {
     }
     host.sticks.plug_in_all().expect("mended");
     host.wait_for_sticks(4);
-    flood.ends_with_every_job_answered_once();
+    flood.ends_with_every_job_answered_once(&host);
     host.end();
 }

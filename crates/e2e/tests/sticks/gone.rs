@@ -44,7 +44,7 @@ fn while_every_stick_is_gone_the_jobs_wait_at_the_broker() {
     host.settles_at(2.0);
     assert!(host.metric("ncs_worker_without_service_seconds_total") > Some(0.5));
     assert!(host.metric("ncs_worker_jobs_total{outcome=\"handed_back\"}") >= Some(1.0));
-    flood.ends_with_every_job_answered_once();
+    flood.ends_with_every_job_answered_once(&host);
     host.end();
 }
 

@@ -1,12 +1,13 @@
 //! A host with emulated sticks, a worker on it, and a flood that keeps it busy.
 
 use crate::bed::{LIMIT, amqp_url, runtime, unique};
-use crate::client::clean_up;
+use crate::client::{Client, block_on, clean_up};
 use ncs_e2e::paths::GOOGLENET_U8;
 use ncs_e2e::poll_until;
 use ncs_e2e::producer::{FloodOptions, Producer};
 use ncs_e2e::sticks::Sticks;
 use ncs_e2e::worker::{Worker, WorkerOptions};
+use ncs_protocol::topology::DEAD;
 use serde_json::Value;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,6 +29,8 @@ pub(crate) struct Host {
     pub(crate) sticks: Sticks,
     pub(crate) model: String,
     pub(crate) worker: Worker,
+    /// What there was before; no other test runs that makes some.
+    dead_letters: u32,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -58,6 +61,7 @@ impl Host {
         let worker = Worker::start(&worker_on(&sticks, &model, arguments)).expect("ready");
         Self {
             sticks,
+            dead_letters: dead_letters(&model),
             model,
             worker,
             _alone: alone,
@@ -73,6 +77,8 @@ impl Host {
         let worker = Worker::spawn(&worker_on(&sticks, &model, &[])).expect("started");
         Self {
             sticks,
+            // It may not have declared the queue yet; these tests flood nothing.
+            dead_letters: 0,
             model,
             worker,
             _alone: alone,
@@ -166,6 +172,11 @@ impl Host {
         longest
     }
 
+    /// Holds the fleet to no dead letter because of a stick.
+    fn assert_no_dead_letters(&self) {
+        assert_eq!(dead_letters(&self.model), self.dead_letters);
+    }
+
     /// Ends the worker and holds it to what never happens: a panic.
     pub(crate) fn end(self) {
         let Self {
@@ -181,12 +192,21 @@ impl Host {
     }
 }
 
+fn dead_letters(model: &str) -> u32 {
+    block_on(async {
+        let client = Client::connect(model).await;
+        let dead_letters = client.ready(DEAD).await;
+        client.close().await;
+        dead_letters
+    })
+}
+
 /// A flood under way.
 pub(crate) struct Flood(Producer);
 
 impl Flood {
     /// Ends it, and holds it to this: each job is answered exactly once.
-    pub(crate) fn ends_with_every_job_answered_once(mut self) -> Value {
+    pub(crate) fn ends_with_every_job_answered_once(mut self, host: &Host) -> Value {
         assert_eq!(
             self.0.try_wait().expect("its state"),
             None,
@@ -200,6 +220,7 @@ impl Flood {
         for figure in ["failed", "lost", "duplicates"] {
             assert_eq!(report[figure], 0, "{figure} in {report}");
         }
+        host.assert_no_dead_letters();
         report
     }
 }

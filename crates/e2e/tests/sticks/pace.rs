@@ -85,7 +85,7 @@ fn four_sticks_are_kept_busy_through_the_broker() {
     let host = Host::with(4, &[]);
     let flood = host.flood();
     host.settles_at(4.0);
-    flood.ends_with_every_job_answered_once();
+    flood.ends_with_every_job_answered_once(&host);
     let stats = host.sticks.stats(host.worker.id()).expect("stats");
     let newest = stats.compiled.last().expect("a network");
     let expected = "MULTI:MYRIAD.1.1-ma2480,MYRIAD.1.2-ma2480,MYRIAD.1.3-ma2480,MYRIAD.1.4-ma2480";
@@ -102,7 +102,7 @@ fn a_slow_stick_does_not_hold_back_the_others() {
     host.sticks.set("1.2", State::Slow(5.0)).expect("slow");
     let flood = host.flood();
     host.settles_at(3.2);
-    flood.ends_with_every_job_answered_once();
+    flood.ends_with_every_job_answered_once(&host);
     assert_eq!(host.metric("ncs_worker_retries_total"), Some(0.0));
     host.end();
 }

@@ -28,7 +28,7 @@ fn a_worker_whose_rebuilds_fail_ends_with_code_75_and_its_successor_does_the_job
     host.sticks.set_all(State::Ok).expect("set");
     host.worker = Worker::start(&worker_on(&host.sticks, &host.model, &[])).expect("ready");
     host.settles_at(2.0);
-    flood.ends_with_every_job_answered_once();
+    flood.ends_with_every_job_answered_once(&host);
     host.end();
 }
 
