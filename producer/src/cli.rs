@@ -2,7 +2,7 @@
 
 use crate::synthetic::Size;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ncs_broker::UncheckedAddress;
+use ncs_program::cli::BrokerArgs;
 use ncs_protocol::ModelName;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -63,15 +63,12 @@ pub struct FloodArgs {
     /// Write the report as JSON too; - for standard output
     #[arg(long, value_name = "FILE|-")]
     pub json: Option<PathBuf>,
-    /// The broker; prefer the variable, since a command line is visible to everybody on the host
-    #[arg(
-        long,
-        env = "NCS_AMQP_URL",
-        hide_env_values = true,
-        value_name = "URL",
-        default_value = "amqp://localhost:5672"
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment here would become the command's help"
     )]
-    pub amqp_url: UncheckedAddress,
+    pub broker: BrokerArgs,
 }
 
 /// Where the images come from.

@@ -86,7 +86,7 @@ struct Link {
 impl<'a> Flood<'a> {
     fn new(arguments: &'a FloodArgs, images: Vec<Image>) -> Result<Self, BrokerError> {
         Ok(Self {
-            address: arguments.amqp_url.check()?,
+            address: arguments.broker.amqp_url.check()?,
             arguments,
             images,
             result_queue: format!("ncs.results.{}", Uuid::now_v7()),

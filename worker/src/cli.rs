@@ -6,8 +6,8 @@ mod time;
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
-use ncs_broker::UncheckedAddress;
 use ncs_engine::{ColorOrder, DeviceChoice, Precision, Preprocessing};
+use ncs_program::cli::BrokerArgs;
 use ncs_protocol::ModelName;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -111,16 +111,12 @@ pub struct RunArgs {
         reason = "a doc comment here would become the command's help"
     )]
     pub pixels: PixelArgs,
-    /// The broker; prefer the variable, since a command line is visible to everybody on the host
-    #[arg(
-        long,
-        env = "NCS_AMQP_URL",
-        hide_env_values = true,
-        value_name = "URL",
-        default_value = "amqp://localhost:5672",
-        hide_default_value = false
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment here would become the command's help"
     )]
-    pub amqp_url: UncheckedAddress,
+    pub broker: BrokerArgs,
     /// Where /metrics, /healthz and /readyz are served
     #[arg(
         long,
@@ -138,8 +134,8 @@ pub struct RunArgs {
     #[arg(long, env = "NCS_LOAD_TIMEOUT", default_value = "2m", value_name = "TIME",
           value_parser = time::within(Duration::from_secs(1)..=time::DAY))]
     pub load_timeout: Duration,
-    /// After so many rebuilds of the network without an answered job in between, the worker ends
-    /// with exit code 75, so that its supervisor starts it anew
+    /// After so many rebuilds in a row that did not help, the worker ends with exit code 75, so that
+    /// its supervisor starts it anew
     #[arg(long, env = "NCS_MAX_FAILED_REBUILDS", default_value_t = 5, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub max_failed_rebuilds: u32,
@@ -214,15 +210,12 @@ pub struct DoctorArgs {
     /// Precision, as for run
     #[arg(long, env = "NCS_PRECISION")]
     pub precision: Option<Precision>,
-    /// The broker, as for run
-    #[arg(
-        long,
-        env = "NCS_AMQP_URL",
-        hide_env_values = true,
-        value_name = "URL",
-        default_value = "amqp://localhost:5672"
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment here would become the command's help"
     )]
-    pub amqp_url: UncheckedAddress,
+    pub broker: BrokerArgs,
     /// Where the system's sys and dev are
     #[arg(
         long,
@@ -292,7 +285,7 @@ mod tests {
         let Command::Run(run) = cli.command else {
             panic!("not run")
         };
-        let error = run.amqp_url.check().unwrap_err().to_string();
+        let error = run.broker.amqp_url.check().unwrap_err().to_string();
         assert!(
             error.contains("rabbit") && !error.contains("s3cret"),
             "{error}"

@@ -1,5 +1,7 @@
-//! How both programs begin and end: logging, signals, and the exit code.
+//! What both programs do alike: how they begin and end (logging, signals, the exit code), and which
+//! broker they are told to use.
 
+pub mod cli;
 pub mod exit;
 pub mod logging;
 pub mod shutdown;

@@ -1,7 +1,7 @@
 //! One entry of the report: how it stands, and the remedy.
 
+use crate::network::announce;
 use std::fmt;
-use std::io::Write;
 
 /// How something stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl Report {
             Grade::Warning => self.warnings += 1,
             Grade::Problem => self.problems += 1,
         }
-        print(&finding.to_string());
+        announce(&finding.to_string());
     }
 
     pub(super) fn tell_all(&mut self, findings: impl IntoIterator<Item = Finding>) {
@@ -94,7 +94,7 @@ impl Report {
 
     /// Prints the last line, and chooses the exit code.
     pub(super) fn close(&self) -> u8 {
-        print(&format!("{}\n", self.summary()));
+        announce(&format!("{}\n", self.summary()));
         u8::from(self.problems > 0)
     }
 
@@ -113,14 +113,6 @@ impl Report {
         let problems = count(self.problems, "problem");
         format!("{problems}, {}", count(self.warnings, "warning"))
     }
-}
-
-/// A reader who has gone away is no error.
-fn print(text: &str) {
-    let mut stdout = std::io::stdout().lock();
-    let _ = stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush());
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ impl Cause {
         Self::Appeared,
     ];
 
-    /// As the metrics and the log say it.
+    /// As the metrics say it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

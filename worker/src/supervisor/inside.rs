@@ -1,9 +1,10 @@
 //! The supervisor's thread: the first network, its threads' trouble, and the switch to the next.
 
-use super::openvino::{OpenVino, Refused};
+use super::look::stick_names;
+use super::openvino::{self, OpenVino, Refused};
 use super::probe::Failing;
 use super::quarantine::Quarantine;
-use super::{Event, Plan, Service, plan};
+use super::{Event, Plan, Service};
 use crate::metrics::NetworkMetrics;
 use crate::network::{announce, announcement};
 use crate::pool::{Cause, Generation, Jobs, Shared, Trouble};
@@ -385,17 +386,6 @@ fn end(serving: Option<Serving>) -> Vec<JoinHandle<()>> {
             "inferences that do not come back: {threads}; going on without their threads"
         );
     }
-    left.extend(plan::free(serving.network));
+    left.extend(openvino::free(serving.network));
     left
-}
-
-pub(super) fn stick_names(found: &[Device]) -> Vec<&str> {
-    let mut names: Vec<&str> = found
-        .iter()
-        .filter(|device| device.is_stick())
-        .map(|device| device.name.as_str())
-        .collect();
-    names.sort_unstable();
-    names.dedup();
-    names
 }

@@ -1,6 +1,6 @@
 //! Looking at the devices while all goes well: which came, which went, how warm they are.
 
-use super::inside::{Inside, stick_names};
+use super::inside::Inside;
 use crate::pool::Cause;
 use ncs_engine::{Device, is_stick};
 use std::collections::BTreeMap;
@@ -119,4 +119,16 @@ fn listed_twice(found: &[Device]) -> Option<&str> {
     sticks()
         .find(|device| times(&device.name) > 1)
         .map(|device| device.name.as_str())
+}
+
+/// The sticks among these devices, each once.
+pub(super) fn stick_names(found: &[Device]) -> Vec<&str> {
+    let mut names: Vec<&str> = found
+        .iter()
+        .filter(|device| device.is_stick())
+        .map(|device| device.name.as_str())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }

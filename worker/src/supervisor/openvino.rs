@@ -9,6 +9,7 @@ use ncs_engine::{Device, EngineError, Runtime};
 use ncs_program::exit::StartMeAgain;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 type Task = Box<dyn FnOnce(&mut Runtime) + Send>;
@@ -18,6 +19,9 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// Listing devices looks through the host's USB devices.
 const LIST_LIMIT: Duration = Duration::from_secs(15);
+
+/// Freeing a network talks to its sticks.
+const FREE_LIMIT: Duration = Duration::from_secs(3);
 
 /// Letting go of the sticks, at the end.
 const END_LIMIT: Duration = Duration::from_secs(3);
@@ -182,4 +186,23 @@ impl Thread {
             .map_err(|_| anyhow!("openvino does not start within {START_LIMIT:?}"))??;
         Ok(Self { tasks, alive })
     }
+}
+
+/// Frees what is no longer used on a thread of its own, and waits a while for its end. Returns the
+/// thread that does not come back.
+pub(super) fn free<T: Send + 'static>(unused: T) -> Option<JoinHandle<()>> {
+    let (done, freed) = mpsc::sync_channel(1);
+    let freeing = std::thread::Builder::new()
+        .name("free".to_owned())
+        .spawn(move || {
+            drop(unused);
+            let _ = done.send(());
+        });
+    // No thread, and it was freed here.
+    let freeing = freeing.ok()?;
+    if freed.recv_timeout(FREE_LIMIT).is_ok() {
+        return None;
+    }
+    tracing::warn!("openvino does not come back from freeing a network; left it behind");
+    Some(freeing)
 }

@@ -3,8 +3,6 @@
 use super::openvino::{OpenVino, Refused};
 use crate::cli::NetworkArgs;
 use ncs_engine::{Network, Target};
-use std::sync::mpsc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// What the supervisor was told.
@@ -19,7 +17,7 @@ pub struct Plan {
     pub load_timeout: Duration,
     /// How often to look for devices.
     pub rescan: Duration,
-    /// Give up after so many rebuilds without an answered job in between.
+    /// Give up after so many rebuilds in a row that did not help.
     pub max_failed_rebuilds: u32,
 }
 
@@ -45,26 +43,4 @@ impl Plan {
             runtime.load_network(&model, &target, infer_requests, precision)
         })
     }
-}
-
-/// Freeing a network talks to its sticks.
-const FREE_LIMIT: Duration = Duration::from_secs(3);
-
-/// Frees what is no longer used on a thread of its own, and waits a while for its end. Returns the
-/// thread that does not come back.
-pub(super) fn free<T: Send + 'static>(unused: T) -> Option<JoinHandle<()>> {
-    let (done, freed) = mpsc::sync_channel(1);
-    let freeing = std::thread::Builder::new()
-        .name("free".to_owned())
-        .spawn(move || {
-            drop(unused);
-            let _ = done.send(());
-        });
-    // No thread, and it was freed here.
-    let freeing = freeing.ok()?;
-    if freed.recv_timeout(FREE_LIMIT).is_ok() {
-        return None;
-    }
-    tracing::warn!("openvino does not come back from freeing a network; left it behind");
-    Some(freeing)
 }

@@ -1,7 +1,7 @@
 //! Trying devices one by one: an infer request of MULTI does not tell which device failed it.
 
-use super::openvino::{OpenVino, Refused};
-use super::plan::{Plan, free};
+use super::openvino::{OpenVino, Refused, free};
+use super::plan::Plan;
 use ncs_engine::{EngineError, InferRequest, Target};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Sender, channel};

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 /// one that fails now and then shows itself. So many inferences take 2 s.
 const MOST_INFERENCES: u32 = 64;
 
-/// Threads that may be kept by OpenVINO. A stuck stick keeps 4 or 5 each time it is taken in.
+/// Threads and requests that OpenVINO may keep. A stick that hangs keeps 4 or 5 each time it is taken
+/// in, so this is far more than a host that can be helped ever has.
 const MOST_LEFT_BEHIND: usize = 128;
 
 /// After so long without another search, the next one begins with one inference each again.
