@@ -92,7 +92,8 @@ impl Host {
 
     fn worker(&self, runtime: &Runtime, amqp_url: &str) -> Result<WorkerOptions> {
         match self {
-            Self::Cpu => WorkerOptions::new(runtime, self.model(), amqp_url),
+            Self::Cpu => Ok(WorkerOptions::new(runtime, self.model(), amqp_url)?
+                .arguments(["--devices", "CPU"])),
             Self::Emulated(sticks) => Ok(sticks.worker(runtime.model(self.model())?, amqp_url)),
         }
     }
