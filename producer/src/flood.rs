@@ -16,7 +16,7 @@ use crate::report::{self, Report};
 use anyhow::Context;
 use collecting::ACKED_TOGETHER;
 use ncs_broker::connection::QueueState;
-use ncs_broker::{Address, BrokerError, Connection, Consumer, Publisher, reconnect_delays};
+use ncs_broker::{Address, BrokerError, Consumer, Link, Outage, Publisher};
 use ncs_program::shutdown;
 use ncs_protocol::topology;
 use std::cell::{Cell, RefCell};
@@ -56,7 +56,7 @@ fn end_process(code: u8) -> ! {
     std::process::exit(code.into())
 }
 
-/// One flood, over as many connections as it takes.
+/// One flood, over as many links as it takes.
 ///
 /// All its futures run in one task, so the cells are never borrowed across an await.
 struct Flood<'a> {
@@ -75,10 +75,9 @@ struct Flood<'a> {
     shutdown: CancellationToken,
 }
 
-/// What one connection needs: two, so that a blocked publisher does not stop acks.
-struct Link {
-    jobs: Connection,
-    results: Connection,
+/// A link, and what is open on it.
+struct Session {
+    link: Link,
     publisher: Publisher,
     consumer: Consumer,
 }
@@ -102,58 +101,61 @@ impl<'a> Flood<'a> {
     /// Until all jobs are sent and answered, or nothing moves any more.
     async fn run(&self) -> anyhow::Result<()> {
         shutdown::on_signal(&self.shutdown, end_process)?;
-        let mut link = self.connect().await?;
-        let end = self.run_from(&mut link).await;
+        let mut session = self.connect().await?;
+        let end = self.run_from(&mut session).await;
+        let link = session.link;
         // Its last user is done with it; without this it would wait a day for its expiry.
-        if let Err(error) = link.results.delete_queue(&self.result_queue).await {
+        if let Err(error) = link.consuming.delete_queue(&self.result_queue).await {
             tracing::debug!(%error, "cannot delete the result queue");
         }
-        tokio::join!(link.jobs.close(), link.results.close());
+        link.close().await;
         end
     }
 
-    /// The same from the first connection on; `link` is the last one afterwards.
-    async fn run_from(&self, link: &mut Link) -> anyhow::Result<()> {
-        self.check_queue(link).await?;
+    /// The same from the first session on; `session` is the last one afterwards.
+    async fn run_from(&self, session: &mut Session) -> anyhow::Result<()> {
+        self.check_queue(&session.link).await?;
         let mut progress = Progress::new(self.arguments.extent.jobs);
+        let mut outage = Outage::default();
         loop {
-            match self.serve(link, &mut progress).await {
-                Err(error) if is_temporary(&error) => {
-                    tracing::warn!("{error:#}; trying until it is back");
-                }
+            outage.over();
+            let error = match self.serve(session, &mut progress).await {
+                Err(error) if is_temporary(&error) => error,
                 end => return end,
-            }
-            match self.connect_again().await? {
-                Some(again) => *link = again,
+            };
+            match self.connect_again(error, &mut outage).await? {
+                Some(again) => *session = again,
                 None => return Ok(()),
             }
         }
     }
 
     /// Until the broker is back; `None` when there is nothing left to wait for, or nobody wants to.
-    async fn connect_again(&self) -> Result<Option<Link>, BrokerError> {
+    async fn connect_again(
+        &self,
+        lost: anyhow::Error,
+        outage: &mut Outage,
+    ) -> Result<Option<Session>, BrokerError> {
         if self.all_sent() && self.ledger.borrow().unanswered() == 0 {
             return Ok(None);
         }
         let timeout = self.arguments.timeout;
         let trying = async {
-            // They never end.
-            for delay in reconnect_delays() {
-                tokio::time::sleep(delay).await;
+            outage.wait(&lost).await;
+            loop {
                 match self.connect().await {
-                    Err(error) if error.is_temporary() => {}
-                    connected => return connected.map(Some),
+                    Err(error) if error.is_temporary() => outage.wait(&error).await,
+                    connected => return connected,
                 }
             }
-            Ok(None)
         };
         tokio::select! {
-            link = trying => {
-                let link = link?;
+            session = trying => {
+                let session = session?;
                 tracing::info!("connected again");
                 // The fleet has had no chance to answer meanwhile.
                 self.last_progress.set(Instant::now());
-                Ok(link)
+                Ok(Some(session))
             }
             () = tokio::time::sleep(timeout) => {
                 let timeout = humantime::format_duration(timeout);
@@ -176,21 +178,21 @@ impl<'a> Flood<'a> {
                 .is_some_and(|duration| self.start.elapsed() >= duration)
     }
 
-    async fn connect(&self) -> Result<Link, BrokerError> {
+    async fn connect(&self) -> Result<Session, BrokerError> {
         let FloodArgs { model, window, .. } = self.arguments;
         let name = format!("ncs-producer {} flood {model}", std::process::id());
-        let jobs = Connection::open(&self.address, &format!("{name} jobs")).await?;
-        let results = Connection::open(&self.address, &format!("{name} results")).await?;
-        results
+        let link = Link::open(&self.address, &name).await?;
+        link.consuming
             .declare(&topology::for_producer(&self.result_queue))
             .await?;
-        let publisher = jobs.publisher().await?;
-        let consumer = results
-            .consumer(&self.result_queue, window.saturating_add(ACKED_TOGETHER))
+        let publisher = link.publishing.publisher().await?;
+        let prefetch = window.saturating_add(ACKED_TOGETHER);
+        let consumer = link
+            .consuming
+            .consumer(&self.result_queue, prefetch)
             .await?;
-        Ok(Link {
-            jobs,
-            results,
+        Ok(Session {
+            link,
             publisher,
             consumer,
         })
@@ -199,7 +201,11 @@ impl<'a> Flood<'a> {
     /// A model that nobody ever served is a mistake; one that nobody serves now may be a plan.
     async fn check_queue(&self, link: &Link) -> anyhow::Result<()> {
         let model = &self.arguments.model;
-        match link.jobs.queue_state(&topology::jobs_queue(model)).await {
+        match link
+            .consuming
+            .queue_state(&topology::jobs_queue(model))
+            .await
+        {
             Ok(QueueState { consumers: 0, .. }) => {
                 tracing::warn!("no worker takes jobs for {model} at the moment; waiting for one");
             }
@@ -221,14 +227,13 @@ impl<'a> Flood<'a> {
         )
     }
 
-    /// Over one connection: send and collect, side by side, and watch that something moves.
-    async fn serve(&self, link: &mut Link, progress: &mut Progress) -> anyhow::Result<()> {
-        let Link {
-            jobs,
-            results,
+    /// Over one link: send and collect, side by side, and watch that something moves.
+    async fn serve(&self, session: &mut Session, progress: &mut Progress) -> anyhow::Result<()> {
+        let Session {
+            link,
             publisher,
             consumer,
-        } = link;
+        } = session;
         let all_sent = Cell::new(false);
         let sending = async {
             self.send(publisher).await?;
@@ -244,8 +249,7 @@ impl<'a> Flood<'a> {
         };
         tokio::select! {
             end = async { tokio::try_join!(sending, collecting) } => end.map(|_| ()),
-            error = jobs.lost() => Err(error.into()),
-            error = results.lost() => Err(error.into()),
+            error = link.lost() => Err(error.into()),
             () = watching => Ok(()),
         }
     }

@@ -3,14 +3,15 @@
 use crate::identity::Identity;
 use crate::labels::Labels;
 use crate::received::Received;
-use ncs_broker::Message;
+use ncs_broker::{Delivery, Message};
 use ncs_engine::{ImageError, Score};
-use ncs_protocol::properties::{HEADER_DEAD_CODE, HEADER_DEAD_REASON};
+use ncs_protocol::properties::{HEADER_DEAD_AT, HEADER_DEAD_CODE, HEADER_DEAD_REASON};
 use ncs_protocol::topology::{DEAD, RESULTS_QUEUE};
 use ncs_protocol::{
     Class, Encoding, ErrorCode, Failure, HeaderValue, Job, JobError, JobResult, ModelName, Outcome,
-    StageTimes,
+    Properties, StageTimes,
 };
+use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
 /// What all answers of this worker have in common.
@@ -51,23 +52,30 @@ impl Answers {
         result_message(&result, job.accept, correlation_id, job.reply_to.as_deref())
     }
 
-    /// What becomes of a message that is no job: a dead letter with the reason, and an error
-    /// result for whoever left an address.
+    /// What becomes of a message that is no job, or no longer one: a dead letter with the reason, and
+    /// an error result for whoever left an address.
     #[must_use]
-    pub fn dead_letter(&self, delivery: &Received, error: &JobError) -> Vec<Message> {
+    pub fn dead_letter(&self, delivery: &Received, failure: Failure) -> Vec<Message> {
         let mut properties = delivery.properties.clone();
-        let reason = HeaderValue::Text(error.to_string());
-        let code = HeaderValue::Text(error.code().to_string());
-        properties
-            .headers
-            .insert(HEADER_DEAD_REASON.to_owned(), reason);
-        properties.headers.insert(HEADER_DEAD_CODE.to_owned(), code);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now_us = i64::try_from(now.unwrap_or_default().as_micros()).unwrap_or(i64::MAX);
+        properties.headers.extend([
+            (
+                HEADER_DEAD_REASON.to_owned(),
+                HeaderValue::Text(failure.message.clone()),
+            ),
+            (
+                HEADER_DEAD_CODE.to_owned(),
+                HeaderValue::Text(failure.code.to_string()),
+            ),
+            (HEADER_DEAD_AT.to_owned(), HeaderValue::Integer(now_us)),
+        ]);
         properties.persistent = true;
         // The client's deadline for its answer is not one for whoever looks at dead letters.
         properties.expiration = None;
         // What the broker would not take back goes without its body.
-        let body = match error {
-            JobError::TooLarge(_) => Vec::new(),
+        let body = match failure.code {
+            ErrorCode::TooLarge => Vec::new(),
             _ => delivery.body.clone(),
         };
         let mut messages = vec![Message {
@@ -77,28 +85,67 @@ impl Answers {
             properties,
             body,
         }];
-        let properties = &delivery.properties;
-        if let Some(reply_to) = properties.reply_to.as_deref() {
-            let id = properties.message_id.as_deref();
-            let reference = properties.correlation_id.as_deref();
-            let outcome = Outcome::Error(Failure {
-                code: error.code(),
-                message: error.to_string(),
-            });
-            let result = self.job_result(
-                id.or(reference).unwrap_or(""),
-                delivery.attempt(),
-                outcome,
-                StageTimes::default(),
-            );
-            messages.push(result_message(
-                &result,
-                Encoding::accepted(properties),
-                reference.or(id).unwrap_or(""),
-                Some(reply_to),
-            ));
+        if delivery.properties.reply_to.is_some() {
+            let attempt = delivery.attempt();
+            messages.push(self.error_result(&delivery.properties, &self.model, attempt, failure));
         }
         messages
+    }
+
+    /// What the submitter of a job is told that the broker itself has dead-lettered, and under which
+    /// code. Nothing where a worker has told it already.
+    #[must_use]
+    pub fn obituary(&self, delivery: &Delivery) -> Option<(ErrorCode, Message)> {
+        let Delivery {
+            properties, death, ..
+        } = delivery;
+        let death = death.as_ref()?;
+        if properties.text(HEADER_DEAD_CODE).is_some() {
+            return None;
+        }
+        let model: ModelName = delivery.routing_key.parse().ok()?;
+        let (code, why) = match death.reason.as_str() {
+            "expired" => (ErrorCode::Expired, "its deadline passed while it waited"),
+            "delivery_limit" => (
+                ErrorCode::DeliveryLimit,
+                "it came back too often: each worker that tried it was lost",
+            ),
+            _ => (ErrorCode::Internal, "its answer could not be sent"),
+        };
+        let message = format!("{why}; it is in {DEAD} now, from {}", death.queue);
+        let attempt = properties.attempt(false);
+        let failure = Failure { code, message };
+        Some((
+            code,
+            self.error_result(properties, &model, attempt, failure),
+        ))
+    }
+
+    /// An error result for a message that may be no job.
+    fn error_result(
+        &self,
+        properties: &Properties,
+        model: &ModelName,
+        attempt: u32,
+        failure: Failure,
+    ) -> Message {
+        let id = properties.message_id.as_deref();
+        let reference = properties.correlation_id.as_deref();
+        let result = JobResult {
+            model: model.to_string(),
+            ..self.job_result(
+                id.or(reference).unwrap_or(""),
+                attempt,
+                Outcome::Error(failure),
+                StageTimes::default(),
+            )
+        };
+        result_message(
+            &result,
+            Encoding::accepted(properties),
+            reference.or(id).unwrap_or(""),
+            properties.reply_to.as_deref(),
+        )
     }
 
     fn job_result(&self, id: &str, attempt: u32, outcome: Outcome, times: StageTimes) -> JobResult {
@@ -111,6 +158,15 @@ impl Answers {
             attempt,
             times,
         }
+    }
+}
+
+/// How a result reports a message that is no job.
+#[must_use]
+pub fn job_failure(error: &JobError) -> Failure {
+    Failure {
+        code: error.code(),
+        message: error.to_string(),
     }
 }
 

@@ -2,11 +2,12 @@
 
 use crate::metrics::JobOutcome;
 use ncs_broker::{Delivery, Message, Ticket};
-use ncs_protocol::properties::HEADER_DELIVERY_COUNT;
-use ncs_protocol::{ModelName, Properties, topology};
+use ncs_protocol::properties::{HEADER_DELIVERY_COUNT, HEADER_EARLIER_ATTEMPTS};
+use ncs_protocol::topology::{self, SUSPECT_AFTER};
+use ncs_protocol::{HeaderValue, ModelName, Properties};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 
 /// A delivery in hand. Several may hold it at once: the queue, the thread that infers it, and, when
@@ -23,6 +24,8 @@ pub struct Received {
     pub at: Instant,
     /// The same, in microseconds since 1970.
     pub at_us: u64,
+    /// Whoever waits for its answer does so until then.
+    deadline: Option<Instant>,
     failures: AtomicU32,
     /// Taken with the answer. The session ends with the last of the senders, so a thread that hangs
     /// on to an answered job must not hold one.
@@ -51,9 +54,8 @@ pub struct Finished {
 pub enum Answer {
     /// These messages, and what they come to.
     Messages(Vec<Message>, JobOutcome),
-    /// Nothing: this host can infer no more. The job goes back into its queue as a new message,
-    /// because the broker would count a return against the job's delivery limit.
-    HandBack(Box<Message>),
+    /// None yet: the job goes into a queue again, as this new message.
+    Moved(Box<Message>, JobOutcome),
 }
 
 impl Received {
@@ -64,18 +66,23 @@ impl Received {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
             .as_micros();
+        let at_us = u64::try_from(at_us).unwrap_or(u64::MAX);
+        let at = Instant::now();
         let Delivery {
             properties,
             body,
             redelivered,
             ticket,
+            ..
         } = delivery;
+        let left = properties.time_left(at_us);
         Arc::new(Self {
+            deadline: left.and_then(|left| at.checked_add(left)),
             properties,
             body,
             redelivered,
-            at: Instant::now(),
-            at_us: u64::try_from(at_us).unwrap_or(u64::MAX),
+            at,
+            at_us,
             failures: AtomicU32::new(0),
             due: Mutex::new(Some(Due { ticket, session })),
         })
@@ -105,20 +112,59 @@ impl Received {
         self.finish(|| Answer::Messages(messages, outcome));
     }
 
-    /// Gives it back to the broker for other hosts, unless it was answered.
+    /// Its deadline has passed: since when.
+    #[must_use]
+    pub fn overdue(&self) -> Option<Duration> {
+        let overdue = Instant::now().checked_duration_since(self.deadline?)?;
+        (!overdue.is_zero()).then_some(overdue)
+    }
+
+    /// It may be what kills workers: it came back from more than a bad day's worth of them.
+    #[must_use]
+    pub fn is_suspect(&self) -> bool {
+        let returns = self.properties.integer(HEADER_DELIVERY_COUNT);
+        returns.is_some_and(|returns| returns >= SUSPECT_AFTER)
+    }
+
+    /// Puts it back into its queue for other hosts, unless it was answered: this one can infer no more.
+    /// As a new message, because the broker would count a return against the job's delivery limit.
     pub fn hand_back(&self, model: &ModelName) {
         self.finish(|| {
-            let mut properties = self.properties.clone();
-            properties.headers.remove(HEADER_DELIVERY_COUNT);
-            properties.persistent = true;
-            Answer::HandBack(Box::new(Message {
-                exchange: topology::JOBS_EXCHANGE.to_owned(),
-                routing_key: model.to_string(),
-                mandatory: true,
-                properties,
-                body: self.body.clone(),
-            }))
+            let (exchange, queue) = (topology::JOBS_EXCHANGE.to_owned(), model.to_string());
+            let job = self.again(self.attempt(), exchange, queue);
+            Answer::Moved(Box::new(job), JobOutcome::HandedBack)
         });
+    }
+
+    /// Puts it where it is tried alone.
+    pub fn set_aside(&self, model: &ModelName) {
+        self.finish(|| {
+            let queue = topology::suspects_queue(model);
+            // This time it was not tried.
+            let job = self.again(self.attempt() - 1, String::new(), queue);
+            Answer::Moved(Box::new(job), JobOutcome::SetAside)
+        });
+    }
+
+    /// The same job as a new message, with what is left of its time.
+    fn again(&self, attempts: u32, exchange: String, routing_key: String) -> Message {
+        let mut properties = self.properties.clone();
+        properties.headers.remove(HEADER_DELIVERY_COUNT);
+        let attempts = HeaderValue::Integer(attempts.into());
+        let header = HEADER_EARLIER_ATTEMPTS.to_owned();
+        properties.headers.insert(header, attempts);
+        properties.persistent = true;
+        if let Some(deadline) = self.deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            properties.expiration = Some(left.as_millis().to_string());
+        }
+        Message {
+            exchange,
+            routing_key,
+            mandatory: true,
+            properties,
+            body: self.body.clone(),
+        }
     }
 
     fn finish(&self, answer: impl FnOnce() -> Answer) {

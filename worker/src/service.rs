@@ -10,7 +10,7 @@ use crate::pool::{Jobs, Shared};
 use crate::session::{Drained, Session, Settings};
 use crate::supervisor::{Plan, Supervisor};
 use anyhow::{Context, bail};
-use ncs_broker::{BrokerError, reconnect_delays};
+use ncs_broker::{BrokerError, Outage};
 use ncs_engine::Runtime;
 use ncs_program::exit::StartMeAgain;
 use ncs_program::{exit, shutdown};
@@ -38,10 +38,9 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<Infallible> {
     // Before the first thread starts: finding OpenVINO may set a variable of the environment.
     let runtime = Runtime::load(directory.as_deref())?;
     let metrics = Metrics::new()?;
-    let model = answers.model.clone();
-    let name = format!("ncs-worker {} {model}", answers.identity);
+    let answers = Arc::new(answers);
     let shared = Arc::new(Shared {
-        answers,
+        answers: Arc::clone(&answers),
         preprocessing: arguments.pixels.preprocessing(),
         metrics: metrics.clone(),
         infer_timeout: arguments.infer_timeout,
@@ -58,10 +57,9 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<Infallible> {
     )?;
     let settings = Settings {
         address,
-        name,
-        topology: topology::for_worker(&model),
-        queue: topology::jobs_queue(&model),
-        model,
+        name: format!("ncs-worker {} {}", answers.identity, answers.model),
+        topology: topology::for_worker(&answers.model),
+        answers,
         drain_timeout: arguments.drain_timeout,
         metrics,
         jobs,
@@ -163,13 +161,12 @@ async fn serve(
     }
 }
 
-/// Serves from connection to connection, with one log line per change of state, not per try.
+/// Serves from link to link, with one log line per change of state, not per try.
 async fn serve_until_shutdown(
     settings: &Settings,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let mut delays = reconnect_delays();
-    let mut reported = false;
+    let mut outage = Outage::default();
     loop {
         let opened = tokio::select! {
             opened = Session::open(settings) => opened,
@@ -177,10 +174,12 @@ async fn serve_until_shutdown(
         };
         let error = match opened {
             Ok(session) => {
-                let Settings { address, queue, .. } = settings;
+                let Settings {
+                    address, answers, ..
+                } = settings;
+                let queue = topology::jobs_queue(&answers.model);
                 tracing::info!(broker = %address, queue, "connected");
-                delays = reconnect_delays();
-                reported = false;
+                outage.over();
                 match session.serve(shutdown).await {
                     Ok(drained) => {
                         report(drained);
@@ -195,11 +194,8 @@ async fn serve_until_shutdown(
             Some(broken) if broken.is_temporary() => {}
             _ => return Err(error),
         }
-        if !std::mem::replace(&mut reported, true) {
-            tracing::warn!("{error:#}; trying until it is back");
-        }
         tokio::select! {
-            () = tokio::time::sleep(delays.next().unwrap_or_default()) => {}
+            () = outage.wait(&error) => {}
             () = shutdown.cancelled() => return Ok(()),
         }
     }

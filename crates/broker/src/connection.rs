@@ -2,7 +2,7 @@
 
 use crate::limit::{limited, limited_declaration};
 use crate::properties::short;
-use crate::{Address, BrokerError, Consumer, OPERATION_LIMIT, Publisher};
+use crate::{Address, BrokerError, Consumer, Getter, OPERATION_LIMIT, Publisher};
 use futures_util::StreamExt;
 use lapin::options::{
     ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
@@ -63,7 +63,7 @@ impl Connection {
             let mut arguments = FieldTable::default();
             for (name, value) in &queue.arguments {
                 let value = match value {
-                    Argument::Text(text) => AMQPValue::LongString((*text).into()),
+                    Argument::Text(text) => AMQPValue::LongString(text.as_ref().into()),
                     Argument::Integer(value) => AMQPValue::LongLongInt(*value),
                 };
                 arguments.insert((*name).into(), value);
@@ -142,6 +142,12 @@ impl Connection {
     pub async fn idle_consumer(&self, queue: &str) -> Result<Consumer, BrokerError> {
         let channel = limited("opening a channel", self.connection.create_channel()).await?;
         Consumer::new(channel, queue)
+    }
+
+    /// Opens a channel that takes messages out of `queue` one by one.
+    pub async fn getter(&self, queue: &str) -> Result<Getter, BrokerError> {
+        let channel = limited("opening a channel", self.connection.create_channel()).await?;
+        Getter::new(channel, queue)
     }
 
     /// Completes when the connection is lost, and logs when the broker blocks and unblocks it.

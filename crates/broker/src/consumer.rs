@@ -1,11 +1,13 @@
 //! Consuming a queue.
 
 use crate::BrokerError;
+use crate::death::Death;
 use crate::limit::limited;
 use crate::properties::{from_amqp, short};
 use futures_util::StreamExt;
 use lapin::options::{
-    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, BasicRejectOptions,
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions,
+    BasicRejectOptions,
 };
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Acker, Channel};
@@ -25,9 +27,20 @@ struct Subscription {
     tag: ShortString,
 }
 
+/// A channel that takes messages out of one queue, each when it is asked for. Its tickets live as
+/// long as it does, as those of a [`Consumer`].
+pub struct Getter {
+    channel: Channel,
+    queue: ShortString,
+}
+
 /// A message that the broker has handed out.
 #[derive(Debug)]
 pub struct Delivery {
+    /// Under which it came to its queue.
+    pub routing_key: String,
+    /// Why it was dead-lettered the last time, if the broker did that.
+    pub death: Option<Death>,
     /// Its properties.
     pub properties: Properties,
     /// Its body.
@@ -89,12 +102,7 @@ impl Consumer {
             return None;
         };
         Some(match delivery {
-            Ok(delivery) => Ok(Delivery {
-                properties: from_amqp(&delivery.properties),
-                body: delivery.data,
-                redelivered: delivery.redelivered,
-                ticket: Ticket(delivery.acker),
-            }),
+            Ok(delivery) => Ok(Delivery::from_amqp(delivery)),
             Err(error) => Err(BrokerError::lost("consuming", &error)),
         })
     }
@@ -108,6 +116,37 @@ impl Consumer {
             .channel
             .basic_cancel(subscription.tag.clone(), BasicCancelOptions::default());
         limited("cancelling the consumer", cancelling).await
+    }
+}
+
+impl Getter {
+    pub(crate) fn new(channel: Channel, queue: &str) -> Result<Self, BrokerError> {
+        Ok(Self {
+            channel,
+            queue: short("queue's name", queue)?,
+        })
+    }
+
+    /// The next message, if there is one.
+    pub async fn get(&self) -> Result<Option<Delivery>, BrokerError> {
+        let getting = self
+            .channel
+            .basic_get(self.queue.clone(), BasicGetOptions::default());
+        let message = limited("taking a message", getting).await?;
+        Ok(message.map(|message| Delivery::from_amqp(message.delivery)))
+    }
+}
+
+impl Delivery {
+    fn from_amqp(delivery: lapin::message::Delivery) -> Self {
+        Self {
+            routing_key: delivery.routing_key.to_string(),
+            death: Death::last(&delivery.properties),
+            properties: from_amqp(&delivery.properties),
+            body: delivery.data,
+            redelivered: delivery.redelivered,
+            ticket: Ticket(delivery.acker),
+        }
     }
 }
 

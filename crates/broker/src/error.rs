@@ -79,6 +79,19 @@ impl BrokerError {
         )
     }
 
+    /// What was declared, and is missing or refused now, is declared again over a new link.
+    #[must_use]
+    pub fn while_working(self) -> Self {
+        match self {
+            Self::NotFound(reason) => Self::Lost {
+                doing: "working",
+                reason,
+            },
+            Self::Refused { doing, reason } => Self::Lost { doing, reason },
+            other => other,
+        }
+    }
+
     /// An error while messages flow. Whatever the broker says (it closes a channel for a consumer
     /// that takes too long as for a deleted exchange), connecting and declaring anew is the remedy.
     pub(crate) fn lost(doing: &'static str, error: &lapin::Error) -> Self {

@@ -2,10 +2,10 @@
 //!
 //! Both programs use it; it does not know what a job means. It does not hide a broken connection
 //! either: every operation then fails with an error whose [`BrokerError::is_temporary`] is true,
-//! and the program drops everything and opens anew, paced by [`reconnect_delays`]. lapin's own
+//! and the program drops everything and opens a new [`Link`], paced by [`Outage`]. lapin's own
 //! recovery is not used, because it was seen not to come back after a broker's restart.
 //!
-//! Reading order: [`address`], [`connection`], [`publisher`], [`consumer`].
+//! Reading order: [`address`], [`link`], [`connection`], [`publisher`], [`consumer`].
 //!
 //! Bounds: every wait on the network ends after [`OPERATION_LIMIT`]; the exception is a publisher
 //! that the broker itself has blocked (memory or disk alarm), which waits until it is unblocked.
@@ -13,16 +13,19 @@
 pub mod address;
 pub mod connection;
 pub mod consumer;
+mod death;
 mod error;
 mod limit;
+pub mod link;
 mod properties;
 pub mod publisher;
 mod reconnect;
 
 pub use address::{Address, UncheckedAddress};
 pub use connection::Connection;
-pub use consumer::{Consumer, Delivery, Settled, Ticket};
+pub use consumer::{Consumer, Delivery, Getter, Settled, Ticket};
+pub use death::Death;
 pub use error::BrokerError;
 pub use limit::OPERATION_LIMIT;
+pub use link::{Link, Outage};
 pub use publisher::{Confirm, Confirmed, Message, Publisher, Returned};
-pub use reconnect::reconnect_delays;

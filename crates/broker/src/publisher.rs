@@ -53,6 +53,8 @@ pub struct Confirmed {
 pub struct Returned {
     /// Its properties.
     pub properties: Properties,
+    /// To which exchange it was published; empty for the default one.
+    pub exchange: String,
     /// Where it should have gone.
     pub routing_key: String,
     /// Why not, in the broker's words, for example `NO_ROUTE`.
@@ -110,6 +112,7 @@ impl Confirm {
         debug_assert_ne!(confirmation, Confirmation::NotRequested);
         let returned = confirmation.take_message().map(|message| Returned {
             properties: from_amqp(&message.delivery.properties),
+            exchange: message.delivery.exchange.to_string(),
             routing_key: message.delivery.routing_key.to_string(),
             reason: message.reply_text.to_string(),
         });

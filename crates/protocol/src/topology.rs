@@ -4,6 +4,7 @@
 //! existing queue cannot be changed: a new value here needs a new queue, or the old one deleted.
 
 use crate::ModelName;
+use std::borrow::Cow;
 
 /// The direct exchange for jobs; the routing key is the model's name.
 pub const JOBS_EXCHANGE: &str = "ncs.jobs";
@@ -11,12 +12,26 @@ pub const JOBS_EXCHANGE: &str = "ncs.jobs";
 pub const RESULTS_QUEUE: &str = "ncs.results";
 /// The exchange and the queue for messages that nobody could answer.
 pub const DEAD: &str = "ncs.dead";
+/// A second queue of [`DEAD`]'s: what the broker itself has dead-lettered, until a worker has told
+/// the submitter.
+pub const UNANSWERED: &str = "ncs.dead.unanswered";
 
-/// How often a job may come back to the broker before it is dead-lettered.
+/// How often a job may come back to its queue before it is dead-lettered.
 ///
 /// Innocent returns count too (a worker that is killed returns all it had in hand), so this is
 /// well above what a bad day brings. 20 is also what RabbitMQ 4 uses by itself; 3.10 has no limit.
+/// A job that reaches a worker is set aside long before, see [`SUSPECT_AFTER`].
 pub const DELIVERY_LIMIT: i64 = 20;
+/// A job that has come back so often is a suspect: it may be what kills the workers. It moves to
+/// [`suspects_queue`], and is tried there with nothing else in the worker's hands.
+///
+/// One return is a bad day's; with two, a job was in the hands of two workers when they were lost.
+pub const SUSPECT_AFTER: i64 = 2;
+/// How often a suspect may come back. Each time it was alone in the hands of a worker that was lost,
+/// so it takes no innocents with it, and few are enough.
+pub const SUSPECT_DELIVERY_LIMIT: i64 = 4;
+/// For queues whose messages are looked at and put back: RabbitMQ 4 would drop them after 20 times.
+const NO_DELIVERY_LIMIT: i64 = 1_000_000_000;
 /// Jobs waiting in one queue, in bytes of bodies; then publishers are told to wait.
 /// 2 GiB is 100,000 photos of 20 kB, and fits beside the system on a small host's disk.
 pub const JOBS_MAX_BYTES: i64 = 2 << 30;
@@ -69,7 +84,7 @@ pub struct Queue {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Argument {
     /// A string.
-    Text(&'static str),
+    Text(Cow<'static, str>),
     /// A 64-bit integer.
     Integer(i64),
 }
@@ -91,30 +106,26 @@ pub fn jobs_queue(model: &ModelName) -> String {
     format!("{JOBS_EXCHANGE}.{model}")
 }
 
-/// What a worker declares: the model's jobs, the shared results and the dead letters.
+/// The name of the queue that holds a model's jobs that may be what kills its workers.
+#[must_use]
+pub fn suspects_queue(model: &ModelName) -> String {
+    format!("ncs.suspects.{model}")
+}
+
+/// What a worker declares: the model's jobs and suspects, the shared results and the dead letters.
 #[must_use]
 pub fn for_worker(model: &ModelName) -> Topology {
-    let jobs = Queue {
-        name: jobs_queue(model),
-        arguments: vec![
-            ("x-queue-type", Argument::Text("quorum")),
-            ("x-delivery-limit", Argument::Integer(DELIVERY_LIMIT)),
-            ("x-dead-letter-exchange", Argument::Text(DEAD)),
-            // Without reject-publish, at-least-once silently becomes at-most-once.
-            ("x-dead-letter-strategy", Argument::Text("at-least-once")),
-            ("x-overflow", Argument::Text("reject-publish")),
-            ("x-max-length-bytes", Argument::Integer(JOBS_MAX_BYTES)),
-        ],
-    };
+    let jobs = queue_of_jobs(model, jobs_queue(model), DELIVERY_LIMIT);
+    let suspects = queue_of_jobs(model, suspects_queue(model), SUSPECT_DELIVERY_LIMIT);
     let jobs_binding = Binding {
         exchange: JOBS_EXCHANGE,
         routing_key: model.to_string(),
         queue: jobs.name.clone(),
     };
-    let dead_binding = Binding {
+    let dead_binding = |queue: &str| Binding {
         exchange: DEAD,
         routing_key: String::new(),
-        queue: DEAD.to_owned(),
+        queue: queue.to_owned(),
     };
     Topology {
         exchanges: vec![
@@ -129,10 +140,12 @@ pub fn for_worker(model: &ModelName) -> Topology {
         ],
         queues: vec![
             jobs,
+            suspects,
             bounded_quorum_queue(RESULTS_QUEUE, RESULTS_MAX_BYTES),
             bounded_quorum_queue(DEAD, DEAD_MAX_BYTES),
+            bounded_quorum_queue(UNANSWERED, DEAD_MAX_BYTES),
         ],
-        bindings: vec![jobs_binding, dead_binding],
+        bindings: vec![jobs_binding, dead_binding(DEAD), dead_binding(UNANSWERED)],
     }
 }
 
@@ -152,7 +165,7 @@ pub fn for_producer(result_queue: &str) -> Topology {
             // Classic: this queue is young, and on RabbitMQ 3.10 a quorum queue does not come back
             // if its node is killed (kill -9) within the second after the declaration.
             arguments: vec![
-                ("x-queue-type", Argument::Text("classic")),
+                ("x-queue-type", Argument::Text("classic".into())),
                 ("x-expires", Argument::Integer(SESSION_EXPIRES_MS)),
             ],
         }],
@@ -160,13 +173,36 @@ pub fn for_producer(result_queue: &str) -> Topology {
     }
 }
 
+/// A queue whose jobs end in the dead letters, under the model as the routing key, when they expire
+/// or come back too often.
+fn queue_of_jobs(model: &ModelName, name: String, delivery_limit: i64) -> Queue {
+    let text = |text: &'static str| Argument::Text(text.into());
+    Queue {
+        name,
+        arguments: vec![
+            ("x-queue-type", text("quorum")),
+            ("x-delivery-limit", Argument::Integer(delivery_limit)),
+            ("x-dead-letter-exchange", text(DEAD)),
+            (
+                "x-dead-letter-routing-key",
+                Argument::Text(model.to_string().into()),
+            ),
+            // Without reject-publish, at-least-once silently becomes at-most-once.
+            ("x-dead-letter-strategy", text("at-least-once")),
+            ("x-overflow", text("reject-publish")),
+            ("x-max-length-bytes", Argument::Integer(JOBS_MAX_BYTES)),
+        ],
+    }
+}
+
 fn bounded_quorum_queue(name: &str, max_bytes: i64) -> Queue {
     Queue {
         name: name.to_owned(),
         arguments: vec![
-            ("x-queue-type", Argument::Text("quorum")),
+            ("x-queue-type", Argument::Text("quorum".into())),
+            ("x-delivery-limit", Argument::Integer(NO_DELIVERY_LIMIT)),
             ("x-max-length-bytes", Argument::Integer(max_bytes)),
-            ("x-overflow", Argument::Text("drop-head")),
+            ("x-overflow", Argument::Text("drop-head".into())),
         ],
     }
 }

@@ -220,6 +220,7 @@ impl Core {
         }
         let host = &self.host;
         let mut network = Network::new(model, Vec::new(), Arc::clone(&host.max_in_flight));
+        network.poison = host.settings.poison;
         if let Some(backend) = host.backend()? {
             let real = backend.network(&network.model.path)?;
             network.real = Some((Arc::clone(backend), real));

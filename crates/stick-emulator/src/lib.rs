@@ -49,6 +49,7 @@
 //! | `STICKS_CONTROL` | | the control folder |
 //! | `STICKS_BACKEND` | | a real `libopenvino_c.so`, or its folder: its CPU computes the scores |
 //! | `STICKS_KEEP_LOST` | 0 | 1: as with the real plugin, a stick that this core has used stays in its list when it is unplugged, is listed twice when it comes back, and never works again |
+//! | `STICKS_POISON` | | 8 bytes of text: an inference of an input that begins with them kills the process, as a bug in a driver may |
 //!
 //! # The control folder
 //!

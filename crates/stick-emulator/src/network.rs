@@ -16,6 +16,8 @@ pub(crate) struct Network {
     pub(crate) members: Vec<Member>,
     /// Computes the scores, if there is a real OpenVINO.
     pub(crate) real: Option<(Arc<Backend>, Arc<RealNetwork>)>,
+    /// An input that begins with this word kills the process.
+    pub(crate) poison: Option<u64>,
     /// Held while the idlest member is chosen and given an inference, so that two threads do not
     /// choose the same one.
     choosing: Mutex<()>,
@@ -41,6 +43,7 @@ impl Network {
             requests: Arc::default(),
             members,
             real: None,
+            poison: None,
             choosing: Mutex::new(()),
             max_in_flight,
         }

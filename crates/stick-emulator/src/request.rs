@@ -112,6 +112,12 @@ impl Request {
     pub(crate) fn start(&self, now: Instant) -> Result<(), Status> {
         let mut state = self.lock();
         state.refuse_if_busy(now)?;
+        if let (Some(poison), Some(input)) = (self.network.poison, self.inputs.first())
+            && input.memory.word_at(0) == poison
+        {
+            eprintln!("stick emulator: this input kills the process, as STICKS_POISON says");
+            std::process::abort();
+        }
         let source = match (&self.real, self.inputs.first()) {
             (Some(real), Some(input)) => {
                 // Left over from an inference whose stick failed.

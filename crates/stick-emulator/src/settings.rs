@@ -51,6 +51,8 @@ pub(crate) struct Settings {
     /// `STICKS_KEEP_LOST=1`: a stick that was used and unplugged stays in the list, as with the
     /// real plugin.
     pub(crate) keep_lost: bool,
+    /// `STICKS_POISON`: how an input begins that kills the process, as a little-endian word.
+    pub(crate) poison: Option<u64>,
 }
 
 impl Settings {
@@ -88,6 +90,11 @@ impl Settings {
             control: variable("STICKS_CONTROL").map(PathBuf::from),
             backend: variable("STICKS_BACKEND").map(PathBuf::from),
             keep_lost: parsed("STICKS_KEEP_LOST", variable("STICKS_KEEP_LOST"), 0u8) != 0,
+            poison: variable("STICKS_POISON").and_then(|value| {
+                let value = value.to_string_lossy();
+                let word = <[u8; 8]>::try_from(value.as_bytes()).map(u64::from_le_bytes);
+                word.inspect_err(|_| complain("STICKS_POISON", &value)).ok()
+            }),
         }
     }
 }
@@ -132,6 +139,19 @@ mod tests {
         assert_eq!(settings.count, 1);
         assert_eq!(settings.boot, Duration::from_secs(2));
         assert_eq!(settings.compile, Duration::from_micros(1_500));
+    }
+
+    #[test]
+    fn a_poison_has_8_bytes() {
+        let poison = |text: &str| {
+            let value = Some(text.into());
+            Settings::read(|name| (name == "STICKS_POISON").then(|| value.clone()).flatten()).poison
+        };
+        assert_eq!(
+            poison("\u{1}\0\0\0\0\0\0\u{2}"),
+            Some(0x0200_0000_0000_0001)
+        );
+        assert_eq!(poison("short"), None);
     }
 
     #[test]

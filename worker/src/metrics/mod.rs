@@ -24,6 +24,7 @@ pub struct Metrics {
     registry: Registry,
     jobs: IntCounterVec,
     job_errors: IntCounterVec,
+    obituaries: IntCounterVec,
     queue: Histogram,
     wait: Histogram,
     decode: Histogram,
@@ -50,6 +51,8 @@ pub enum JobOutcome {
     DeadLettered(ErrorCode),
     /// This host could infer no more; it was put back into its queue.
     HandedBack,
+    /// It came back too often, and was put where it is tried alone.
+    SetAside,
     /// Its connection was lost before it was settled; the broker hands it out again.
     Returned,
 }
@@ -61,6 +64,7 @@ impl JobOutcome {
             Self::Failed(_) => "failed",
             Self::DeadLettered(_) => "dead_lettered",
             Self::HandedBack => "handed_back",
+            Self::SetAside => "set_aside",
             Self::Returned => "returned",
         }
     }
@@ -84,6 +88,14 @@ impl Metrics {
             Opts::new(
                 "ncs_worker_job_errors_total",
                 "Jobs not classified, by error code.",
+            ),
+            &["code"],
+        )?;
+        let obituaries = IntCounterVec::new(
+            Opts::new(
+                "ncs_worker_dead_letters_answered_total",
+                "Jobs that the broker itself has dead-lettered, because they expired or came back too \
+                 often, and whose submitters were told by this worker, by error code.",
             ),
             &["code"],
         )?;
@@ -116,6 +128,7 @@ impl Metrics {
         )?;
         registry.register(Box::new(jobs.clone()))?;
         registry.register(Box::new(job_errors.clone()))?;
+        registry.register(Box::new(obituaries.clone()))?;
         registry.register(Box::new(stages.clone()))?;
         registry.register(Box::new(results_undelivered.clone()))?;
         #[cfg(target_os = "linux")]
@@ -128,12 +141,16 @@ impl Metrics {
             "failed",
             "dead_lettered",
             "handed_back",
+            "set_aside",
             "returned",
         ] {
             jobs.with_label_values(&[outcome]);
         }
         for code in ErrorCode::ALL {
             job_errors.with_label_values(&[code.as_str()]);
+        }
+        for code in [ErrorCode::Expired, ErrorCode::DeliveryLimit] {
+            obituaries.with_label_values(&[code.as_str()]);
         }
         let network = NetworkMetrics::register(&registry)?;
         Ok(Self {
@@ -145,6 +162,7 @@ impl Metrics {
             registry,
             jobs,
             job_errors,
+            obituaries,
             jobs_in_hand,
             broker_connected,
             results_undelivered,
@@ -165,6 +183,11 @@ impl Metrics {
         if let JobOutcome::Failed(code) | JobOutcome::DeadLettered(code) = outcome {
             self.job_errors.with_label_values(&[code.as_str()]).inc();
         }
+    }
+
+    /// Counts the answer to a job that the broker has dead-lettered.
+    pub fn count_obituary(&self, code: ErrorCode) {
+        self.obituaries.with_label_values(&[code.as_str()]).inc();
     }
 
     /// Records where an inferred job's time went.

@@ -5,7 +5,7 @@
 
 use super::generation::{Cause, Slot};
 use super::jobs::Jobs;
-use crate::answer::{Answers, image_failure};
+use crate::answer::{Answers, image_failure, job_failure};
 use crate::metrics::{JobOutcome, Metrics};
 use crate::received::Received;
 use anyhow::anyhow;
@@ -27,7 +27,7 @@ const MAX_FAILURES: u32 = 8;
 /// What all threads of all generations share.
 pub struct Shared {
     /// How to answer.
-    pub answers: Answers,
+    pub answers: Arc<Answers>,
     /// How pixels become tensor elements.
     pub preprocessing: Preprocessing,
     /// Where stage times are recorded.
@@ -97,8 +97,8 @@ impl Worker {
                 job.answer(vec![message], JobOutcome::Failed(ErrorCode::Internal));
             }
             Err(error) => {
-                let messages = self.shared.answers.dead_letter(&job, &error);
-                job.answer(messages, JobOutcome::DeadLettered(error.code()));
+                let (messages, outcome) = self.dead_letter(&job, job_failure(&error));
+                job.answer(messages, outcome);
             }
         }
         failures
@@ -107,12 +107,19 @@ impl Worker {
     /// Everything about one delivery, from the message to the messages that answer it.
     fn answer_delivery(&mut self, received: &Received) -> Result<Answered, EngineError> {
         let wait_us = micros(received.at.elapsed());
+        if let Some(overdue) = received.overdue() {
+            let failure = Failure {
+                code: ErrorCode::Expired,
+                message: format!(
+                    "its deadline passed {} ms before a device was free for it",
+                    overdue.as_millis()
+                ),
+            };
+            return Ok(self.dead_letter(received, failure));
+        }
         let job = match Job::from_message(&received.properties, &received.body) {
             Ok(job) => job,
-            Err(error) => {
-                let messages = self.shared.answers.dead_letter(received, &error);
-                return Ok((messages, JobOutcome::DeadLettered(error.code())));
-            }
+            Err(error) => return Ok(self.dead_letter(received, job_failure(&error))),
         };
         let queue_us = job
             .submitted_at_us
@@ -133,6 +140,11 @@ impl Worker {
         let answers = &self.shared.answers;
         let message = answers.result(&job, received.attempt(), outcome, times);
         Ok((vec![message], counted))
+    }
+
+    fn dead_letter(&self, received: &Received, failure: Failure) -> Answered {
+        let outcome = JobOutcome::DeadLettered(failure.code);
+        (self.shared.answers.dead_letter(received, failure), outcome)
     }
 
     /// Image → tensor → scores → classes.
