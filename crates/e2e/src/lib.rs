@@ -6,7 +6,7 @@
 //! - [`paths`]: where everything is that `cargo xtask setup` has made, and the built binaries;
 //! - [`process`]: one child process, and the leash that ends it when we are killed;
 //! - [`rabbitmq`]: a broker of our own, which can be killed and started again with its data;
-//! - [`worker`] and [`producer`]: the two programs;
+//! - [`worker`] and [`producer`]: the two programs; [`supervised`]: a worker that is started again;
 //! - [`sticks`]: a host with emulated sticks for a worker, to be broken at will;
 //! - [`http`], [`ports`], [`poll`]: asking `/readyz`, choosing a port, waiting without sleeping.
 //!
@@ -29,6 +29,8 @@ pub mod rabbitmq;
 mod run_dir;
 #[cfg(unix)]
 pub mod sticks;
+#[cfg(unix)]
+pub mod supervised;
 #[cfg(unix)]
 pub mod worker;
 
