@@ -27,9 +27,14 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 impl Client {
-    /// Connects, with a result queue of its own.
+    /// Connects to the broker of all tests, with a result queue of its own.
     pub(crate) async fn connect(model: &str) -> Self {
-        let address = amqp_url().parse().expect("the broker's address");
+        Self::connect_to(&amqp_url(), model).await
+    }
+
+    /// Connects to a test's own broker.
+    pub(crate) async fn connect_to(url: &str, model: &str) -> Self {
+        let address = url.parse().expect("the broker's address");
         let connection = Connection::open(&address, "test")
             .await
             .expect("the broker answers");
@@ -139,16 +144,15 @@ impl Client {
     }
 }
 
-/// Deletes the model's queue, when its workers have ended: they would declare it again.
+/// Deletes the model's queues, when its workers have ended: they would declare them again.
 pub(crate) fn clean_up(model: &str) {
     block_on(async {
         let client = Client::connect(model).await;
-        let queue = topology::jobs_queue(&client.model);
-        client
-            .connection
-            .delete_queue(&queue)
-            .await
-            .expect("deleted");
+        for queue in [topology::jobs_queue, topology::suspects_queue] {
+            let queue = queue(&client.model);
+            let deleted = client.connection.delete_queue(&queue).await;
+            deleted.expect("deleted");
+        }
         client.close().await;
     });
 }

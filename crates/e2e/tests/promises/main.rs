@@ -1,0 +1,11 @@
+//! What a fleet promises when things break: no job lost, none unanswered. Real workers on emulated
+//! sticks, and brokers of the tests' own.
+#![cfg(unix)]
+
+#[path = "../fleet/bed.rs"]
+#[expect(dead_code, reason = "shared with the tests of the fleet")]
+mod bed;
+#[path = "../fleet/client.rs"]
+#[expect(dead_code, reason = "shared with the tests of the fleet")]
+mod client;
+mod poison;
