@@ -164,6 +164,13 @@ impl Runtime {
         self.openvino_dir(version).join("openvino").join("libs")
     }
 
+    /// Where a Debian with `RabbitMQ` of this major release is unpacked, if the machine's own is of
+    /// another.
+    #[must_use]
+    pub fn rabbitmq_dir(&self, major: u8) -> PathBuf {
+        self.dir.join(format!("rabbitmq-{major}"))
+    }
+
     /// The interpreter of the Python environment.
     #[must_use]
     pub fn venv_python(&self) -> PathBuf {

@@ -12,7 +12,7 @@ use crate::paths::Runtime;
 
 static CREATED: AtomicU32 = AtomicU32::new(0);
 
-/// `.runtime/run/<name>-<our process id>-<number>`. Dropping it removes the folder, unless a test
+/// `<name>-<our process id>-<number>`, in `.runtime/run` or elsewhere. Dropping it removes the folder, unless a test
 /// is failing: then it is kept for whoever looks into the failure, until the next run.
 #[derive(Debug)]
 pub(crate) struct RunDir {
@@ -21,8 +21,12 @@ pub(crate) struct RunDir {
 
 impl RunDir {
     pub(crate) fn create(name: &str) -> Result<Self> {
-        let parent = Runtime::locate()?.dir().join("run");
-        remove_orphans(&parent);
+        Self::create_in(&Runtime::locate()?.dir().join("run"), name)
+    }
+
+    /// For a process that sees only a part of the file system.
+    pub(crate) fn create_in(parent: &Path, name: &str) -> Result<Self> {
+        remove_orphans(parent);
         let number = CREATED.fetch_add(1, Ordering::Relaxed);
         let path = parent.join(format!("{name}-{}-{number}", std::process::id()));
         // Left by a process that had the same id before a reboot.

@@ -2,7 +2,6 @@
 //! of its own: the one that Erlang would start by itself outlives the node.
 
 use std::net::{Ipv4Addr, TcpStream};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -14,8 +13,9 @@ use crate::process::{Output, Process};
 const START_LIMIT: Duration = Duration::from_secs(10);
 
 pub(super) fn start(node: &Node) -> Result<Process> {
-    let program = find().context("epmd, which belongs to Erlang, is not on the PATH")?;
-    let mut command = super::clean_command(program);
+    let mut command = node
+        .epmd()
+        .context("epmd, which belongs to Erlang, is not on the PATH")?;
     command
         .env("ERL_EPMD_ADDRESS", "127.0.0.1")
         .args(["-port", &node.epmd_port.to_string()]);
@@ -30,25 +30,4 @@ pub(super) fn start(node: &Node) -> Result<Process> {
         bail!("epmd does not answer on {addr}{}", epmd.last_words());
     }
     Ok(epmd)
-}
-
-/// On the `PATH`, or where Erlang keeps it when the distribution does not put it there.
-fn find() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let on_path = std::env::split_paths(&path).map(|dir| dir.join("epmd"));
-    let beside_erlang = [
-        "/usr/lib/erlang",
-        "/usr/lib64/erlang",
-        "/usr/local/lib/erlang",
-    ]
-    .into_iter()
-    .flat_map(|root| Path::new(root).read_dir().into_iter().flatten().flatten())
-    .map(|entry| entry.path().join("bin").join("epmd"));
-    on_path
-        .chain([
-            PathBuf::from("/usr/bin/epmd"),
-            PathBuf::from("/opt/erlang/lib/erlang/bin/epmd"),
-        ])
-        .chain(beside_erlang)
-        .find(|file| file.is_file())
 }

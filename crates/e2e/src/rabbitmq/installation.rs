@@ -1,11 +1,18 @@
-//! Where this machine's `RabbitMQ` programs are.
+//! Where the `RabbitMQ` programs of a release are.
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::tree::Tree;
+use super::{Release, clean_command};
+use crate::paths::Runtime;
 
 /// Debian and Ubuntu, Fedora and SUSE, the generic archive and the Docker image, Homebrew.
 const KNOWN_DIRS: [&str; 6] = [
-    "/usr/lib/rabbitmq/bin",
+    DEBIAN_DIR,
     "/usr/lib64/rabbitmq/bin",
     "/opt/rabbitmq/sbin",
     "/usr/local/lib/rabbitmq/sbin",
@@ -13,17 +20,22 @@ const KNOWN_DIRS: [&str; 6] = [
     "/usr/local/opt/rabbitmq/sbin",
 ];
 
+const DEBIAN_DIR: &str = "/usr/lib/rabbitmq/bin";
+
 /// The folder of `rabbitmq-server` and `rabbitmqctl` themselves.
 ///
 /// Not the wrappers of the same names in `/usr/sbin`: they refuse every user but root and
 /// rabbitmq, and write to the machine's own log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installation {
+    /// As its own programs see it.
     dir: PathBuf,
+    /// The unpacked Debian that it lies in, unless it is this machine's own.
+    tree: Option<Tree>,
 }
 
 impl Installation {
-    /// Looks in the places where distributions put it, then along `PATH`.
+    /// This machine's own: looks in the places where distributions put it, then along `PATH`.
     #[must_use]
     pub fn find() -> Option<Self> {
         let path = env::var_os("PATH").unwrap_or_default();
@@ -33,16 +45,141 @@ impl Installation {
             .map(PathBuf::from)
             .chain(on_path)
             .find(|dir| dir.join("rabbitmq-server").is_file())
-            .map(|dir| Self { dir })
+            .map(|dir| Self { dir, tree: None })
     }
 
-    /// One of its programs, for example `rabbitmqctl`.
+    /// The one for nodes of `release`: this machine's own where it is of that release, else the
+    /// unpacked one.
+    ///
+    /// # Errors
+    /// When it is not there, with what to run.
+    pub fn of(release: Release) -> Result<Self> {
+        let own = Self::find();
+        let Some(major) = release.major() else {
+            return own.context("no RabbitMQ server is installed: run `cargo xtask setup`");
+        };
+        if let Some(own) = own.filter(|own| own.major() == Some(major)) {
+            return Ok(own);
+        }
+        let root = Runtime::locate()?.rabbitmq_dir(major);
+        let unpacked = Self::unpacked(root.clone());
+        let version = unpacked.version().with_context(|| {
+            format!(
+                "RabbitMQ {major} is neither installed nor unpacked in {}: run `cargo xtask setup`",
+                root.display()
+            )
+        })?;
+        if unpacked.major() != Some(major) {
+            bail!(
+                "{} holds RabbitMQ {version} instead of {major}: remove it and run `cargo xtask \
+                 setup`",
+                root.display()
+            );
+        }
+        unpacked.tree.iter().try_for_each(Tree::check)?;
+        Ok(unpacked)
+    }
+
+    /// The one of the Debian in the folder `root`, whether it is there or not.
     #[must_use]
-    pub fn program(&self, name: &str) -> PathBuf {
-        self.dir.join(name)
+    pub fn unpacked(root: PathBuf) -> Self {
+        Self {
+            dir: PathBuf::from(DEBIAN_DIR),
+            tree: Some(Tree::at(root)),
+        }
+    }
+
+    /// Its version, for example `3.10.8`, read from the names of its folders. `None` when they
+    /// do not say.
+    #[must_use]
+    pub fn version(&self) -> Option<String> {
+        // Homebrew and others link the folder from elsewhere: its neighbours are where it leads.
+        let dir = self.seen_from_outside(&self.dir).canonicalize().ok()?;
+        let home = dir.parent()?;
+        [("lib", "rabbitmq_server-"), ("plugins", "rabbit-")]
+            .into_iter()
+            .find_map(|(folder, prefix)| version_in(&home.join(folder), prefix))
+    }
+
+    /// The number before the first dot of its version.
+    #[must_use]
+    pub fn major(&self) -> Option<u8> {
+        self.version()?.split('.').next()?.parse().ok()
+    }
+
+    /// One of its programs, for example `rabbitmqctl`, in an environment without our own
+    /// variables.
+    pub(super) fn command(&self, program: &str) -> Command {
+        self.foreign_command(&self.dir.join(program))
+    }
+
+    /// Erlang's port mapper, if it can be found.
+    pub(super) fn epmd(&self) -> Option<Command> {
+        let file = match self.tree {
+            Some(_) => PathBuf::from("/usr/bin/epmd"),
+            None => epmd_of_this_machine()?,
+        };
+        Some(self.foreign_command(&file))
+    }
+
+    /// Where nodes keep their files; `None`: wherever they like.
+    pub(super) fn work_dir(&self) -> Option<PathBuf> {
+        self.tree.as_ref().map(Tree::work_dir)
+    }
+
+    /// What a folder of ours is for its programs.
+    pub(super) fn seen_from_inside(&self, outer: &Path) -> PathBuf {
+        match &self.tree {
+            Some(tree) => tree.seen_from_inside(outer),
+            None => outer.to_owned(),
+        }
+    }
+
+    fn seen_from_outside(&self, inner: &Path) -> PathBuf {
+        match &self.tree {
+            Some(tree) => tree.seen_from_outside(inner),
+            None => inner.to_owned(),
+        }
+    }
+
+    fn foreign_command(&self, file: &Path) -> Command {
+        match &self.tree {
+            Some(tree) => tree.command(file),
+            None => clean_command(file),
+        }
     }
 }
 
 fn holds_wrappers(dir: &Path) -> bool {
     dir == Path::new("/usr/sbin") || dir == Path::new("/sbin")
+}
+
+/// `4.0.5` where `dir` holds `rabbit-4.0.5` or `rabbit-4.0.5.ez`.
+fn version_in(dir: &Path, prefix: &str) -> Option<String> {
+    dir.read_dir().ok()?.flatten().find_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        let version = name.strip_prefix(prefix)?;
+        Some(version.strip_suffix(".ez").unwrap_or(version).to_owned())
+    })
+}
+
+/// On the `PATH`, or where Erlang keeps it when the distribution does not put it there.
+fn epmd_of_this_machine() -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let on_path = env::split_paths(&path).map(|dir| dir.join("epmd"));
+    let beside_erlang = [
+        "/usr/lib/erlang",
+        "/usr/lib64/erlang",
+        "/usr/local/lib/erlang",
+    ]
+    .into_iter()
+    .flat_map(|root| Path::new(root).read_dir().into_iter().flatten().flatten())
+    .map(|entry| entry.path().join("bin").join("epmd"));
+    on_path
+        .chain([
+            PathBuf::from("/usr/bin/epmd"),
+            PathBuf::from("/opt/erlang/lib/erlang/bin/epmd"),
+        ])
+        .chain(beside_erlang)
+        .find(|file| file.is_file())
 }

@@ -4,10 +4,12 @@
 mod epmd;
 mod installation;
 mod node;
+mod release;
+mod tree;
 
+use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ use crate::process::{Process, Usage};
 use crate::run_dir::RunDir;
 
 pub use installation::Installation;
+pub use release::Release;
 
 /// A clean stop takes under a second; a node that is busy replaying its log may take longer.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
@@ -25,6 +28,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(20);
 /// How a node shall be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RabbitMqOptions {
+    /// Which `RabbitMQ` it is.
+    pub release: Release,
     /// Whether it serves metrics, with the `rabbitmq_prometheus` plugin.
     pub prometheus: bool,
     /// Further lines of `rabbitmq.conf`.
@@ -36,6 +41,7 @@ pub struct RabbitMqOptions {
 impl Default for RabbitMqOptions {
     fn default() -> Self {
         Self {
+            release: Release::default(),
             prometheus: false,
             config: Vec::new(),
             start_limit: Duration::from_secs(90),
@@ -60,12 +66,14 @@ impl RabbitMq {
     /// Starts a node without any data, and waits until it answers.
     ///
     /// # Errors
-    /// When `RabbitMQ` is not installed, or does not answer in time, with the end of its log.
+    /// When that `RabbitMQ` is not there, or does not answer in time, with the end of its log.
     pub fn start(options: RabbitMqOptions) -> Result<Self> {
-        let installation = Installation::find()
-            .context("no RabbitMQ server is installed: run `cargo xtask setup`")?;
-        let dir = RunDir::create("rabbitmq")?;
-        let node = node::Node::prepare(installation, dir.path(), &options)?;
+        let installation = Installation::of(options.release)?;
+        let dir = match installation.work_dir() {
+            Some(parent) => RunDir::create_in(&parent, "rabbitmq")?,
+            None => RunDir::create("rabbitmq")?,
+        };
+        let node = node::Node::prepare(installation, dir.path().to_owned(), &options)?;
         let epmd = epmd::start(&node)?;
         let server = node.launch()?;
         let mut started = Self {
@@ -213,7 +221,7 @@ pub fn speaks_amqp(addr: SocketAddr) -> bool {
 
 /// A command that sees nothing of our environment but where programs are: an inherited
 /// `RABBITMQ_…` or `ERL_…` variable would lead to the machine's own node.
-fn clean_command(program: PathBuf) -> Command {
+fn clean_command(program: impl AsRef<OsStr>) -> Command {
     let inherited = std::env::var("PATH").unwrap_or_default();
     let mut command = Command::new(program);
     command

@@ -1,12 +1,12 @@
 //! One node's ports, files and environment.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::{Installation, RabbitMqOptions, clean_command};
+use super::{Installation, RabbitMqOptions};
 use crate::free_port;
 use crate::process::{Output, Process};
 
@@ -18,6 +18,7 @@ const ERLANG_ARGUMENTS: &str = "+sbwt none +sbwtdcpu none +sbwtdio none -start_e
 
 #[derive(Debug)]
 pub(super) struct Node {
+    /// Its files, as we see them.
     pub(super) dir: PathBuf,
     pub(super) amqp_port: u16,
     pub(super) epmd_port: u16,
@@ -30,11 +31,11 @@ impl Node {
     /// Chooses the ports and writes the configuration into `dir`.
     pub(super) fn prepare(
         installation: Installation,
-        dir: &Path,
+        dir: PathBuf,
         options: &RabbitMqOptions,
     ) -> Result<Self> {
         let node = Self {
-            dir: dir.to_owned(),
+            dir,
             amqp_port: free_port()?,
             epmd_port: free_port()?,
             prometheus_port: options.prometheus.then(free_port).transpose()?,
@@ -58,13 +59,19 @@ impl Node {
         Process::spawn("rabbitmq", command, Output::Files(self.dir.clone()))
     }
 
+    /// Erlang's port mapper, not yet told where to listen.
+    pub(super) fn epmd(&self) -> Option<Command> {
+        self.installation.epmd()
+    }
+
     /// One of `RabbitMQ`'s programs, in this node's environment.
     pub(super) fn command(&self, program: &str) -> Command {
-        let mut command = clean_command(self.installation.program(program));
+        let mut command = self.installation.command(program);
+        let dir = self.installation.seen_from_inside(&self.dir);
         command
             .current_dir(&self.dir)
             // The cookie is made in there by the node itself, and read by rabbitmqctl.
-            .env("HOME", &self.dir)
+            .env("HOME", &dir)
             .env("ERL_EPMD_PORT", self.epmd_port.to_string())
             .env("ERL_EPMD_ADDRESS", "127.0.0.1")
             // An address instead of a host name: nothing has to be resolved, which a bare
@@ -75,19 +82,13 @@ impl Node {
             )
             .env("RABBITMQ_USE_LONGNAME", "true")
             .env("RABBITMQ_DIST_PORT", self.distribution_port.to_string())
-            .env("RABBITMQ_CONF_ENV_FILE", self.dir.join("none"))
-            .env("RABBITMQ_CONFIG_FILE", self.dir.join("rabbitmq.conf"))
-            .env(
-                "RABBITMQ_ADVANCED_CONFIG_FILE",
-                self.dir.join("advanced.config"),
-            )
-            .env(
-                "RABBITMQ_ENABLED_PLUGINS_FILE",
-                self.dir.join("enabled_plugins"),
-            )
-            .env("RABBITMQ_GENERATED_CONFIG_DIR", self.dir.join("generated"))
-            .env("RABBITMQ_MNESIA_BASE", self.dir.join("data"))
-            .env("RABBITMQ_LOG_BASE", self.dir.join("log"))
+            .env("RABBITMQ_CONF_ENV_FILE", dir.join("none"))
+            .env("RABBITMQ_CONFIG_FILE", dir.join("rabbitmq.conf"))
+            .env("RABBITMQ_ADVANCED_CONFIG_FILE", dir.join("advanced.config"))
+            .env("RABBITMQ_ENABLED_PLUGINS_FILE", dir.join("enabled_plugins"))
+            .env("RABBITMQ_GENERATED_CONFIG_DIR", dir.join("generated"))
+            .env("RABBITMQ_MNESIA_BASE", dir.join("data"))
+            .env("RABBITMQ_LOG_BASE", dir.join("log"))
             .env("RABBITMQ_LOGS", "-")
             // Writing one takes seconds, and nobody reads it.
             .env("ERL_CRASH_DUMP_SECONDS", "0")
