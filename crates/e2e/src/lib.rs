@@ -7,6 +7,7 @@
 //! - [`process`]: one child process, and the leash that ends it when we are killed;
 //! - [`rabbitmq`]: a broker of our own, which can be killed and started again with its data;
 //! - [`worker`] and [`producer`]: the two programs; [`supervised`]: a worker that is started again;
+//! - [`proxy`]: a network between them that can be cut;
 //! - [`sticks`]: a host with emulated sticks for a worker, to be broken at will;
 //! - [`http`], [`ports`], [`poll`]: asking `/readyz`, choosing a port, waiting without sleeping.
 //!
@@ -23,6 +24,8 @@ mod leash;
 pub mod process;
 #[cfg(unix)]
 pub mod producer;
+#[cfg(unix)]
+pub mod proxy;
 #[cfg(unix)]
 pub mod rabbitmq;
 #[cfg(unix)]

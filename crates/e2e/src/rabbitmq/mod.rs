@@ -17,6 +17,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::poll_until;
 use crate::process::{Process, Usage};
+use crate::proxy::Proxy;
 use crate::run_dir::RunDir;
 
 pub use installation::Installation;
@@ -32,7 +33,7 @@ pub struct RabbitMqOptions {
     pub release: Release,
     /// Whether it serves metrics, with the `rabbitmq_prometheus` plugin.
     pub prometheus: bool,
-    /// Further lines of `rabbitmq.conf`.
+    /// Further lines of `rabbitmq.conf`. A node in an unpacked Debian sees no file of this machine.
     pub config: Vec<String>,
     /// How long it may take to answer. It takes 3 to 5 seconds on two idle cores.
     pub start_limit: Duration,
@@ -90,7 +91,13 @@ impl RabbitMq {
     /// For AMQP clients: user guest, virtual host `/`.
     #[must_use]
     pub fn amqp_url(&self) -> String {
-        format!("amqp://guest:guest@{}/%2f", self.amqp_addr())
+        url_at(self.amqp_addr())
+    }
+
+    /// The same over a network that can be cut: a [`Proxy`] to [`RabbitMq::amqp_addr`].
+    #[must_use]
+    pub fn amqp_url_through(&self, proxy: &Proxy) -> String {
+        url_at(proxy.addr())
     }
 
     /// Where it listens for AMQP clients.
@@ -201,6 +208,10 @@ impl RabbitMq {
             ),
         }
     }
+}
+
+fn url_at(addr: SocketAddr) -> String {
+    format!("amqp://guest:guest@{addr}/%2f")
 }
 
 /// Whether an AMQP 0-9-1 server answers there: to the protocol's header it says
