@@ -41,7 +41,7 @@ pub(super) fn install(runtime: &Runtime, packages: &[&str]) -> Result<()> {
              whatever name this system has for it, then run this again"
         );
     }
-    let mut command = as_root(&names)?;
+    let mut command = as_root(&format!("run `apt-get install {names}` as root"))?;
     command.args(["sh", "-c", INSTALL, "sh"]).args(packages);
     let remedy = format!(
         "check the network, or run `apt-get update` and `apt-get install {names}` as root, then \
@@ -57,14 +57,16 @@ pub(super) fn install(runtime: &Runtime, packages: &[&str]) -> Result<()> {
     .map(drop)
 }
 
-fn as_root(names: &str) -> Result<Command> {
+/// A command that runs its arguments as root; `instead` is what the user can do where there is
+/// no way to become root.
+pub(super) fn as_root(instead: &str) -> Result<Command> {
     if rustix::process::geteuid().is_root() {
         return Ok(Command::new("env"));
     }
     if !program::is_on_path("sudo") {
         bail!(
-            "only root can install what is missing, and there is no sudo: run `apt-get install \
-             {names}` as root, then this again"
+            "only root can install what is missing, and there is no sudo: {instead}, then run \
+             this again"
         );
     }
     let mut sudo = Command::new("sudo");

@@ -14,6 +14,7 @@ mod rabbitmq;
 mod references;
 mod stamp;
 mod system_packages;
+mod unpacked_rabbitmq;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -90,6 +91,8 @@ fn steps(scope: Scope, runtime: &Runtime) -> Vec<Box<dyn Step>> {
         Box::new(photos::Photos::new(runtime)),
     ];
     if scope == Scope::All {
+        steps.push(Box::new(unpacked_rabbitmq::UnpackedRabbitMq::v3(runtime)));
+        steps.push(Box::new(unpacked_rabbitmq::UnpackedRabbitMq::v4(runtime)));
         steps.push(Box::new(openvino::OpenVino::older(runtime)));
         steps.push(Box::new(digits::Digits::new(runtime)));
         steps.push(Box::new(references::References::opencv(runtime)));

@@ -2,6 +2,7 @@
 //! of its own: the one that Erlang would start by itself outlives the node.
 
 use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -30,4 +31,25 @@ pub(super) fn start(node: &Node) -> Result<Process> {
         bail!("epmd does not answer on {addr}{}", epmd.last_words());
     }
     Ok(epmd)
+}
+
+/// On the `PATH`, or where Erlang keeps it when the distribution does not put it there.
+pub(super) fn find() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path).map(|dir| dir.join("epmd"));
+    let beside_erlang = [
+        "/usr/lib/erlang",
+        "/usr/lib64/erlang",
+        "/usr/local/lib/erlang",
+    ]
+    .into_iter()
+    .flat_map(|root| Path::new(root).read_dir().into_iter().flatten().flatten())
+    .map(|entry| entry.path().join("bin").join("epmd"));
+    on_path
+        .chain([
+            PathBuf::from("/usr/bin/epmd"),
+            PathBuf::from("/opt/erlang/lib/erlang/bin/epmd"),
+        ])
+        .chain(beside_erlang)
+        .find(|file| file.is_file())
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::tree::Tree;
-use super::{Release, clean_command};
+use super::{Release, clean_command, epmd};
 use crate::paths::Runtime;
 
 /// Debian and Ubuntu, Fedora and SUSE, the generic archive and the Docker image, Homebrew.
@@ -28,10 +28,10 @@ const DEBIAN_DIR: &str = "/usr/lib/rabbitmq/bin";
 /// rabbitmq, and write to the machine's own log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installation {
-    /// As its own programs see it.
-    dir: PathBuf,
     /// The unpacked Debian that it lies in, unless it is this machine's own.
     tree: Option<Tree>,
+    /// As its own programs see it.
+    dir: PathBuf,
 }
 
 impl Installation {
@@ -45,7 +45,7 @@ impl Installation {
             .map(PathBuf::from)
             .chain(on_path)
             .find(|dir| dir.join("rabbitmq-server").is_file())
-            .map(|dir| Self { dir, tree: None })
+            .map(|dir| Self { tree: None, dir })
     }
 
     /// The one for nodes of `release`: this machine's own where it is of that release, else the
@@ -62,49 +62,23 @@ impl Installation {
             return Ok(own);
         }
         let root = Runtime::locate()?.rabbitmq_dir(major);
-        let unpacked = Self::unpacked(root.clone());
-        let version = unpacked.version().with_context(|| {
-            format!(
+        let unpacked = version_of(&root.join(DEBIAN_DIR.trim_start_matches('/')));
+        match unpacked.filter(|version| major_of(version) == Some(major)) {
+            Some(_) => Ok(Self {
+                tree: Some(Tree::open(root)?),
+                dir: PathBuf::from(DEBIAN_DIR),
+            }),
+            None => bail!(
                 "RabbitMQ {major} is neither installed nor unpacked in {}: run `cargo xtask setup`",
                 root.display()
-            )
-        })?;
-        if unpacked.major() != Some(major) {
-            bail!(
-                "{} holds RabbitMQ {version} instead of {major}: remove it and run `cargo xtask \
-                 setup`",
-                root.display()
-            );
-        }
-        unpacked.tree.iter().try_for_each(Tree::check)?;
-        Ok(unpacked)
-    }
-
-    /// The one of the Debian in the folder `root`, whether it is there or not.
-    #[must_use]
-    pub fn unpacked(root: PathBuf) -> Self {
-        Self {
-            dir: PathBuf::from(DEBIAN_DIR),
-            tree: Some(Tree::at(root)),
+            ),
         }
     }
 
-    /// Its version, for example `3.10.8`, read from the names of its folders. `None` when they
-    /// do not say.
-    #[must_use]
-    pub fn version(&self) -> Option<String> {
-        // Homebrew and others link the folder from elsewhere: its neighbours are where it leads.
-        let dir = self.seen_from_outside(&self.dir).canonicalize().ok()?;
-        let home = dir.parent()?;
-        [("lib", "rabbitmq_server-"), ("plugins", "rabbit-")]
-            .into_iter()
-            .find_map(|(folder, prefix)| version_in(&home.join(folder), prefix))
-    }
-
-    /// The number before the first dot of its version.
+    /// The number before the first dot of its version, as far as the names of its folders tell.
     #[must_use]
     pub fn major(&self) -> Option<u8> {
-        self.version()?.split('.').next()?.parse().ok()
+        major_of(&version_of(&self.dir)?)
     }
 
     /// One of its programs, for example `rabbitmqctl`, in an environment without our own
@@ -117,7 +91,7 @@ impl Installation {
     pub(super) fn epmd(&self) -> Option<Command> {
         let file = match self.tree {
             Some(_) => PathBuf::from("/usr/bin/epmd"),
-            None => epmd_of_this_machine()?,
+            None => epmd::find()?,
         };
         Some(self.foreign_command(&file))
     }
@@ -135,11 +109,9 @@ impl Installation {
         }
     }
 
-    fn seen_from_outside(&self, inner: &Path) -> PathBuf {
-        match &self.tree {
-            Some(tree) => tree.seen_from_outside(inner),
-            None => inner.to_owned(),
-        }
+    /// Whether its programs see `/proc`.
+    pub(super) fn has_proc(&self) -> bool {
+        self.tree.as_ref().is_none_or(Tree::has_proc)
     }
 
     fn foreign_command(&self, file: &Path) -> Command {
@@ -154,6 +126,20 @@ fn holds_wrappers(dir: &Path) -> bool {
     dir == Path::new("/usr/sbin") || dir == Path::new("/sbin")
 }
 
+/// The version of the programs in `dir`, for example `3.10.8`.
+fn version_of(dir: &Path) -> Option<String> {
+    // Homebrew and others link the folder from elsewhere: its neighbours are where it leads.
+    let dir = dir.canonicalize().ok()?;
+    let home = dir.parent()?;
+    [("lib", "rabbitmq_server-"), ("plugins", "rabbit-")]
+        .into_iter()
+        .find_map(|(folder, prefix)| version_in(&home.join(folder), prefix))
+}
+
+fn major_of(version: &str) -> Option<u8> {
+    version.split('.').next()?.parse().ok()
+}
+
 /// `4.0.5` where `dir` holds `rabbit-4.0.5` or `rabbit-4.0.5.ez`.
 fn version_in(dir: &Path, prefix: &str) -> Option<String> {
     dir.read_dir().ok()?.flatten().find_map(|entry| {
@@ -161,25 +147,4 @@ fn version_in(dir: &Path, prefix: &str) -> Option<String> {
         let version = name.strip_prefix(prefix)?;
         Some(version.strip_suffix(".ez").unwrap_or(version).to_owned())
     })
-}
-
-/// On the `PATH`, or where Erlang keeps it when the distribution does not put it there.
-fn epmd_of_this_machine() -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let on_path = env::split_paths(&path).map(|dir| dir.join("epmd"));
-    let beside_erlang = [
-        "/usr/lib/erlang",
-        "/usr/lib64/erlang",
-        "/usr/local/lib/erlang",
-    ]
-    .into_iter()
-    .flat_map(|root| Path::new(root).read_dir().into_iter().flatten().flatten())
-    .map(|entry| entry.path().join("bin").join("epmd"));
-    on_path
-        .chain([
-            PathBuf::from("/usr/bin/epmd"),
-            PathBuf::from("/opt/erlang/lib/erlang/bin/epmd"),
-        ])
-        .chain(beside_erlang)
-        .find(|file| file.is_file())
 }

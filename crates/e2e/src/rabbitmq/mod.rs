@@ -22,6 +22,7 @@ use crate::run_dir::RunDir;
 
 pub use installation::Installation;
 pub use release::Release;
+pub use tree::WORK_DIR as TREE_WORK_DIR;
 
 /// A clean stop takes under a second; a node that is busy replaying its log may take longer.
 const STOP_LIMIT: Duration = Duration::from_secs(20);

@@ -104,6 +104,12 @@ impl Node {
             // The default refuses to work on the small disks of test machines.
             "disk_free_limit.absolute = 50MB".to_owned(),
         ];
+        if !self.installation.has_proc() {
+            // What it would read there: how much memory is its own, and how much there is. Left
+            // alone it measures nothing, and takes 1 GiB for the whole machine.
+            lines.push("vm_memory_calculation_strategy = erlang".to_owned());
+            lines.push("total_memory_available_override_value = 4GB".to_owned());
+        }
         if let Some(port) = self.prometheus_port {
             lines.push("prometheus.tcp.ip = 127.0.0.1".to_owned());
             lines.push(format!("prometheus.tcp.port = {port}"));
