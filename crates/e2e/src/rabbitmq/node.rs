@@ -11,10 +11,12 @@ use crate::free_port;
 use crate::process::{Output, Process};
 
 /// - No busy waiting: broker, worker and producer share the machine's cores.
-/// - No epmd but ours.
 /// - The distribution port, like the AMQP port, for this machine only.
-const ERLANG_ARGUMENTS: &str = "+sbwt none +sbwtdcpu none +sbwtdio none -start_epmd false \
+const SERVER_ARGUMENTS: &str = "+sbwt none +sbwtdcpu none +sbwtdio none \
                                 -kernel inet_dist_use_interface {127,0,0,1}";
+
+/// No epmd but ours. For rabbitmqctl too: where ours has ended, it would start one that stays.
+const ERLANG_ARGUMENTS: &str = "-start_epmd false";
 
 #[derive(Debug)]
 pub(super) struct Node {
@@ -94,7 +96,8 @@ impl Node {
             .env("ERL_CRASH_DUMP_SECONDS", "0")
             // The script then becomes the Erlang machine instead of a shell that waits for it.
             .env("RUNNING_UNDER_SYSTEMD", "true")
-            .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", ERLANG_ARGUMENTS);
+            .env("ERL_ZFLAGS", ERLANG_ARGUMENTS)
+            .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", SERVER_ARGUMENTS);
         command
     }
 
