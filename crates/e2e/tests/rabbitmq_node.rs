@@ -10,7 +10,7 @@ use ncs_broker::{Connection, Message};
 use ncs_e2e::paths::Runtime;
 use ncs_e2e::poll_until;
 use ncs_e2e::proxy::Proxy;
-use ncs_e2e::rabbitmq::{RabbitMq, RabbitMqOptions, Release, speaks_amqp};
+use ncs_e2e::rabbitmq::{RabbitMq, RabbitMqOptions, Release, TREE_WORK_DIR, speaks_amqp};
 use ncs_protocol::{ModelName, Properties, topology};
 
 /// For whatever the node does by itself: ending, noticing its alarms.
@@ -174,8 +174,8 @@ fn folders_of(config: &str) -> Vec<PathBuf> {
     let runtime = Runtime::locate().expect("the runtime");
     let parents = [
         runtime.dir().join("run"),
-        runtime.rabbitmq_dir(3).join("ncs"),
-        runtime.rabbitmq_dir(4).join("ncs"),
+        runtime.rabbitmq_dir(3).join(TREE_WORK_DIR),
+        runtime.rabbitmq_dir(4).join(TREE_WORK_DIR),
     ];
     parents
         .iter()

@@ -65,8 +65,8 @@ pub(super) fn as_root(instead: &str) -> Result<Command> {
     }
     if !program::is_on_path("sudo") {
         bail!(
-            "only root can install what is missing, and there is no sudo: {instead}, then run \
-             this again"
+            "only root can add what is missing, and there is no sudo: {instead}, then run this \
+             again"
         );
     }
     let mut sudo = Command::new("sudo");

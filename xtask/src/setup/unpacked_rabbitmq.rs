@@ -93,7 +93,7 @@ impl Step for UnpackedRabbitMq {
             return Ok(Finding::Done("installed already".to_owned()));
         }
         let what = format!(
-            "unpacking the one of Debian {} with debootstrap",
+            "unpacking Debian {}, which has it, with debootstrap",
             self.suite
         );
         Ok(Finding::from_stamp(&self.stamp(), what))
@@ -107,16 +107,19 @@ impl Step for UnpackedRabbitMq {
             // The keys of Debian's archive are there already on Debian, but not on Ubuntu.
             apt::install(&self.runtime, &["debootstrap", "debian-archive-keyring"])?;
         }
-        let remedy = format!(
-            "install RabbitMQ {} yourself, or check the network and run `cargo xtask setup` again",
-            self.major
-        );
-        let mut command = apt::as_root(&remedy)?;
+        let major = self.major;
+        let mut command = apt::as_root(&format!(
+            "run `cargo xtask setup` as root, or install RabbitMQ {major} yourself"
+        ))?;
         command
             .args(["sh", "-c", UNPACK, "sh", self.suite])
             .arg(&root)
             .arg(TREE_WORK_DIR);
-        let what = format!("unpacking Debian {}", self.suite);
+        let what = format!("unpacking Debian {} with RabbitMQ {major}", self.suite);
+        let remedy = format!(
+            "check the network and run `cargo xtask setup` again, or install RabbitMQ {major} \
+             yourself"
+        );
         program::run(&self.runtime, self.files, command, &what, &remedy)?;
         // It is there, and its programs can be run.
         Installation::of(self.release)?;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::connection::Connection;
+use super::connection::{Connection, reset};
 
 /// More than any test's fleet needs. Further ones wait in the kernel, as if the network were cut
 /// for them.
@@ -109,7 +109,7 @@ impl Relay {
         }
         // Those that the kernel has accepted for us are connections too, as clients see it.
         while let Ok((client, _)) = self.listener.accept() {
-            super::connection::reset(client);
+            reset(client);
         }
     }
 
@@ -119,7 +119,7 @@ impl Relay {
             match self.listener.accept() {
                 Ok((client, _)) => match self.connect() {
                     Ok(target) => self.connections.extend(Connection::new(client, target)),
-                    Err(_) => super::connection::reset(client),
+                    Err(_) => reset(client),
                 },
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 // The client has given up already.
