@@ -4,7 +4,7 @@ use image::metadata::Orientation;
 use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat, ScalingFactor};
 
 use super::segments::Segments;
-use super::{Decoded, ImageLimits, PixelKind, cmyk, room};
+use super::{Decoded, ImageLimits, PixelKind, cmyk, lossless, room};
 use crate::{ColorOrder, ImageError};
 
 /// The most scans a progressive JPEG may have. Encoders write 10 or so, and a few dozen at the
@@ -16,7 +16,8 @@ pub const SCAN_LIMIT: u32 = 64;
 /// A decoder that is used again and again.
 pub(super) struct JpegReader {
     decompressor: Decompressor,
-    cmyk: Vec<u8>,
+    /// Pixels that libjpeg-turbo does not convert.
+    stored: Vec<u8>,
 }
 
 /// What is known before anything is decoded.
@@ -30,8 +31,13 @@ pub(super) struct Header {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Colors {
-    /// Grey, RGB, or `YCbCr`: libjpeg-turbo puts out whatever is wanted.
+    /// Grey, RGB, or `YCbCr`: libjpeg-turbo puts out whatever is wanted. Lossless `YCbCr` is here
+    /// too, and refused.
     Convertible,
+    /// Lossless grey: libjpeg-turbo puts out grey only.
+    LosslessGrey,
+    /// Lossless RGB: libjpeg-turbo puts out colours only.
+    LosslessRgb,
     /// CMYK or YCCK: libjpeg-turbo puts out inks only.
     Inks {
         /// Adobe's: 255 means no ink.
@@ -56,7 +62,7 @@ impl JpegReader {
             .map_err(|error| error.to_string())?;
         Ok(Self {
             decompressor,
-            cmyk: Vec::new(),
+            stored: Vec::new(),
         })
     }
 
@@ -84,6 +90,8 @@ impl JpegReader {
         limits.check(header.width as u64, header.height as u64)?;
         let colors = match header.colorspace {
             Colorspace::CMYK | Colorspace::YCCK => Colors::Inks { inverted: is_adobe },
+            Colorspace::Gray if header.is_lossless => Colors::LosslessGrey,
+            Colorspace::RGB if header.is_lossless => Colors::LosslessRgb,
             Colorspace::RGB | Colorspace::YCbCr | Colorspace::Gray => Colors::Convertible,
         };
         let (width, height, is_lossless) = (header.width, header.height, header.is_lossless);
@@ -137,15 +145,17 @@ impl JpegReader {
                 };
                 self.decompress(encoded, size, format, out)?;
             }
+            Colors::LosslessGrey => {
+                let stored = self.decompress_stored(encoded, size, PixelFormat::GRAY)?;
+                lossless::convert_grey(stored, kind, out);
+            }
+            Colors::LosslessRgb => {
+                let stored = self.decompress_stored(encoded, size, PixelFormat::RGBX)?;
+                lossless::convert_rgb(stored, kind, out);
+            }
             Colors::Inks { inverted } => {
-                let mut inks = std::mem::take(&mut self.cmyk);
-                let pixels = room(&mut inks, width * height * 4);
-                let result = self.decompress(encoded, size, PixelFormat::CMYK, pixels);
-                if result.is_ok() {
-                    cmyk::convert(pixels, inverted, kind, out);
-                }
-                self.cmyk = inks;
-                result?;
+                let stored = self.decompress_stored(encoded, size, PixelFormat::CMYK)?;
+                cmyk::convert(stored, inverted, kind, out);
             }
         }
         Ok(Decoded {
@@ -156,8 +166,8 @@ impl JpegReader {
     }
 
     pub(super) fn shrink(&mut self, kept_bytes: usize) {
-        if self.cmyk.capacity() > kept_bytes {
-            self.cmyk = Vec::new();
+        if self.stored.capacity() > kept_bytes {
+            self.stored = Vec::new();
         }
     }
 
@@ -165,6 +175,21 @@ impl JpegReader {
         self.decompressor
             .set_scaling_factor(scale)
             .map_err(|error| undecodable(&error))
+    }
+
+    /// Decodes in the file's own colours.
+    fn decompress_stored(
+        &mut self,
+        encoded: &[u8],
+        size: (usize, usize),
+        format: PixelFormat,
+    ) -> Result<&[u8], ImageError> {
+        let len = size.0 * size.1 * format.size();
+        let mut stored = std::mem::take(&mut self.stored);
+        let result = self.decompress(encoded, size, format, room(&mut stored, len));
+        self.stored = stored;
+        result?;
+        Ok(&self.stored[..len])
     }
 
     fn decompress(
@@ -236,6 +261,8 @@ fn ends_properly(encoded: &[u8]) -> bool {
 fn undecodable(error: &turbojpeg::Error) -> ImageError {
     let text = match error {
         turbojpeg::Error::TurboJpegError(text) => text.clone(),
+        // Width and height are -1 where the file holds tables only.
+        turbojpeg::Error::IntegerOverflow(_) => "it holds no picture".to_owned(),
         other => other.to_string(),
     };
     ImageError::Undecodable(text)

@@ -13,6 +13,7 @@ mod cmyk;
 mod format;
 mod jpeg;
 mod limits;
+mod lossless;
 mod orientation;
 mod preprocessing;
 mod raster;
