@@ -4,6 +4,7 @@ use crate::properties::{
     CONTENT_TYPE_BINCODE, CONTENT_TYPE_JSON, CONTENT_TYPE_TENSOR, HEADER_ACCEPT,
     HEADER_SUBMITTED_AT, HEADER_TOP_K,
 };
+use crate::quote::{NAME, REASON, quote};
 use crate::{ErrorCode, HeaderValue, MAX_BODY_BYTES, Properties, body};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -218,7 +219,7 @@ impl<'m> Job<'m> {
                 .find(|t| t.content_type() == other)
             {
                 Some(image_type) => Content::Image(image_type, body),
-                None => return Err(JobError::UnsupportedContentType(shorten(content_type))),
+                None => return Err(JobError::UnsupportedContentType(quote(content_type, NAME))),
             },
         };
         let top_k = properties.integer(HEADER_TOP_K).map(|k| {
@@ -310,10 +311,10 @@ fn job_id(properties: &Properties) -> Result<&str, JobError> {
 fn decode_body<'m>(properties: &Properties, body: &'m [u8]) -> Result<Content<'m>, JobError> {
     let kind = properties.kind.as_deref().unwrap_or("");
     if kind != JOB_KIND {
-        return Err(JobError::UnsupportedVersion(shorten(kind)));
+        return Err(JobError::UnsupportedVersion(quote(kind, NAME)));
     }
-    let JobBody { content, bytes } =
-        body::decode(body).map_err(|error| JobError::Malformed(error.to_string()))?;
+    let JobBody { content, bytes } = body::decode(body)
+        .map_err(|error| JobError::Malformed(quote(&error.to_string(), REASON)))?;
     if bytes.is_empty() {
         return Err(JobError::Empty);
     }
@@ -331,11 +332,6 @@ fn media_type(content_type: &str) -> String {
         "image/x-ms-bmp" | "image/x-bmp" => "image/bmp".to_owned(),
         other => other.to_owned(),
     }
-}
-
-/// A stranger's text, short enough to be quoted in an error.
-fn shorten(text: &str) -> String {
-    text.chars().take(64).collect()
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod body;
 pub mod job;
 pub mod model_name;
 pub mod properties;
+mod quote;
 pub mod result;
 pub mod topology;
 

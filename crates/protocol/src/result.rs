@@ -1,8 +1,10 @@
 //! A result: the classes of one image, or why there are none.
 
 use crate::properties::{CONTENT_TYPE_BINCODE, CONTENT_TYPE_JSON};
+use crate::quote::{NAME, REASON, quote};
 use crate::{Encoding, Properties, body};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 
 /// AMQP `type` of a result, in either encoding.
@@ -44,7 +46,9 @@ pub struct Class {
     pub index: u32,
     /// Its label, where the worker was given labels.
     pub label: Option<String>,
-    /// The network's score; a probability where the network ends in a softmax.
+    /// The network's score; a probability where the network ends in a softmax. Finite: JSON has no
+    /// other numbers, so a result with another is not read, and not to be written.
+    #[serde(deserialize_with = "finite")]
     pub score: f32,
 }
 
@@ -157,16 +161,15 @@ impl JobResult {
     pub fn from_message(properties: &Properties, body: &[u8]) -> Result<Self, ResultError> {
         let kind = properties.kind.as_deref().unwrap_or("");
         if kind != RESULT_KIND {
-            return Err(ResultError::UnsupportedVersion(kind.to_owned()));
+            return Err(ResultError::UnsupportedVersion(quote(kind, NAME)));
         }
-        match properties.content_type.as_deref().unwrap_or("") {
-            CONTENT_TYPE_BINCODE => {
-                body::decode(body).map_err(|error| ResultError::Malformed(error.to_string()))
-            }
-            CONTENT_TYPE_JSON => serde_json::from_slice(body)
-                .map_err(|error| ResultError::Malformed(error.to_string())),
-            other => Err(ResultError::UnsupportedContentType(other.to_owned())),
-        }
+        let decoded = match properties.content_type.as_deref().unwrap_or("") {
+            CONTENT_TYPE_BINCODE => body::decode(body).map_err(|error| error.to_string()),
+            CONTENT_TYPE_JSON => serde_json::from_slice(body).map_err(|error| error.to_string()),
+            other => return Err(ResultError::UnsupportedContentType(quote(other, NAME))),
+        };
+        // serde_json quotes a name that it does not know, however long that is.
+        decoded.map_err(|reason| ResultError::Malformed(quote(&reason, REASON)))
     }
 
     /// Writes the result as a message. `message_id` is the result's own id and `correlation_id`
@@ -196,6 +199,18 @@ impl JobResult {
         };
         // Strings, numbers and lists of them: neither encoding has a reason to refuse.
         (properties, body.expect("a result can be encoded"))
+    }
+}
+
+/// A number of JSON may be finite and yet no `f32`, and bincode carries any bits.
+fn finite<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
+    let score = f32::deserialize(deserializer)?;
+    if score.is_finite() {
+        Ok(score)
+    } else {
+        Err(D::Error::custom(format!(
+            "the score {score} is not a finite f32"
+        )))
     }
 }
 
