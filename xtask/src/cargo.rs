@@ -25,9 +25,13 @@ const TARGET_DIRS: [&str; 2] = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"];
 pub(crate) fn command(subcommand: &str) -> Result<Command> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
-    command
-        .arg(subcommand)
-        .current_dir(paths::repository_root());
+    in_repository(command.arg(subcommand))?;
+    Ok(command)
+}
+
+/// A program that runs cargo, in the repository's root and without what describes ourselves.
+pub(crate) fn in_repository(command: &mut Command) -> Result<&mut Command> {
+    command.current_dir(paths::repository_root());
     for (name, _) in env::vars_os() {
         if is_about_us(&name.to_string_lossy()) {
             command.env_remove(name);

@@ -8,8 +8,9 @@ use clap::{Parser, Subcommand};
 
 use crate::bench::BenchOptions;
 use crate::demo::DemoOptions;
+use crate::fuzz::FuzzOptions;
 use crate::setup::Scope;
-use crate::{bench, demo, setup, test};
+use crate::{bench, demo, fuzz, setup, test};
 
 /// The tasks of this repository. Each sets up first what it needs and what is missing, into
 /// `.runtime/`.
@@ -37,6 +38,12 @@ enum Task {
     ///
     /// Only emulated sticks, so many: cargo xtask bench --sticks 1,2,4,8
     Bench(BenchOptions),
+    /// Fuzz whatever takes bytes from strangers: jobs, results, images. Needs a nightly Rust.
+    ///
+    /// Example: cargo xtask fuzz --seconds 600
+    ///
+    /// Only one of the targets: cargo xtask fuzz --target image
+    Fuzz(FuzzOptions),
     /// Run every test of the workspace.
     ///
     /// Example: cargo xtask test -- --package ncs-e2e
@@ -52,6 +59,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         Task::Setup => setup::run(Scope::All).map(|()| ExitCode::SUCCESS),
         Task::Demo(options) => demo::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Test { arguments } => test::run(&arguments),
     }
 }

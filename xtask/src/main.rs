@@ -2,7 +2,7 @@
 //!
 //! Read [`setup`] first: one small file per step. [`demo`] and [`mod@test`] set up, start a
 //! [`broker`], and run the fleet or the tests against it; [`mod@bench`] measures it. Where there are
-//! sticks, they are [`emulated`].
+//! sticks, they are [`emulated`]. [`fuzz`] needs no fleet: it tries what strangers may send.
 
 #[cfg(unix)]
 mod bench;
@@ -18,6 +18,8 @@ mod demo;
 mod docker;
 #[cfg(unix)]
 mod emulated;
+#[cfg(unix)]
+mod fuzz;
 #[cfg(unix)]
 mod setup;
 #[cfg(unix)]

@@ -152,6 +152,18 @@ impl Runtime {
         self.dir.join("venv")
     }
 
+    /// Where cargo-fuzz is installed.
+    #[must_use]
+    pub fn cargo_fuzz_dir(&self) -> PathBuf {
+        self.dir.join("cargo-fuzz")
+    }
+
+    /// The program cargo-fuzz.
+    #[must_use]
+    pub fn cargo_fuzz(&self) -> PathBuf {
+        self.cargo_fuzz_dir().join("bin").join("cargo-fuzz")
+    }
+
     /// Where the OpenVINO wheel of this version is unpacked, for example [`OPENVINO_VERSION`].
     #[must_use]
     pub fn openvino_dir(&self, version: &str) -> PathBuf {

@@ -4,6 +4,7 @@
 //! through, and are done again when what they were made from has changed.
 
 mod apt;
+mod cargo_fuzz;
 mod digits;
 mod model;
 mod openvino;
@@ -30,6 +31,8 @@ pub(crate) enum Scope {
     Demo,
     /// What the tests need as well.
     All,
+    /// What fuzzing needs, which is something else.
+    Fuzz,
 }
 
 /// One part of the set-up.
@@ -82,8 +85,15 @@ pub(crate) fn run(scope: Scope) -> Result<()> {
 }
 
 fn steps(scope: Scope, runtime: &Runtime) -> Vec<Box<dyn Step>> {
+    let system_packages = Box::new(system_packages::SystemPackages::new(runtime, scope));
+    if scope == Scope::Fuzz {
+        return vec![
+            system_packages,
+            Box::new(cargo_fuzz::CargoFuzz::new(runtime)),
+        ];
+    }
     let mut steps: Vec<Box<dyn Step>> = vec![
-        Box::new(system_packages::SystemPackages::new(runtime)),
+        system_packages,
         Box::new(rabbitmq::RabbitMqServer::new(runtime, scope)),
         Box::new(python::PythonPackages::new(runtime)),
         Box::new(openvino::OpenVino::new(runtime)),

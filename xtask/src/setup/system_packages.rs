@@ -6,10 +6,11 @@ use anyhow::{Result, bail};
 use ncs_e2e::paths::Runtime;
 
 use super::program::is_on_path;
-use super::{Finding, Step, apt};
+use super::{Finding, Scope, Step, apt};
 
 pub(super) struct SystemPackages {
     runtime: Runtime,
+    scope: Scope,
 }
 
 /// A package that is not there, and why it is wanted.
@@ -19,9 +20,10 @@ struct Missing {
 }
 
 impl SystemPackages {
-    pub(super) fn new(runtime: &Runtime) -> Self {
+    pub(super) fn new(runtime: &Runtime, scope: Scope) -> Self {
         Self {
             runtime: runtime.clone(),
+            scope,
         }
     }
 }
@@ -32,7 +34,7 @@ impl Step for SystemPackages {
     }
 
     fn look(&self) -> Result<Finding> {
-        let missing = missing();
+        let missing = missing(self.scope);
         if missing.is_empty() {
             return Ok(Finding::Done("all there".to_owned()));
         }
@@ -44,9 +46,9 @@ impl Step for SystemPackages {
     }
 
     fn perform(&self) -> Result<Option<String>> {
-        let packages: Vec<&str> = missing().iter().map(|it| it.package).collect();
+        let packages: Vec<&str> = missing(self.scope).iter().map(|it| it.package).collect();
         apt::install(&self.runtime, &packages)?;
-        if let Some(still) = missing().first() {
+        if let Some(still) = missing(self.scope).first() {
             bail!(
                 "{} is installed, but what it should bring ({}) is still not found: check which \
                  programs come first on the PATH",
@@ -58,7 +60,7 @@ impl Step for SystemPackages {
     }
 }
 
-fn missing() -> Vec<Missing> {
+fn missing(scope: Scope) -> Vec<Missing> {
     let wanted = [
         (
             is_on_path("python3"),
@@ -74,6 +76,11 @@ fn missing() -> Vec<Missing> {
             !cfg!(target_arch = "x86_64") || is_on_path("nasm"),
             "nasm",
             "libjpeg-turbo's fast paths",
+        ),
+        (
+            scope != Scope::Fuzz || is_on_path("c++"),
+            "g++",
+            "C++ compiler for libFuzzer",
         ),
     ];
     wanted
