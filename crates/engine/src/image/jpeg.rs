@@ -56,12 +56,8 @@ impl Header {
 
 impl JpegReader {
     pub(super) fn new() -> Result<Self, String> {
-        let mut decompressor = Decompressor::new().map_err(|error| error.to_string())?;
-        decompressor
-            .set_scan_limit(SCAN_LIMIT)
-            .map_err(|error| error.to_string())?;
         Ok(Self {
-            decompressor,
+            decompressor: new_decompressor()?,
             stored: Vec::new(),
         })
     }
@@ -83,10 +79,15 @@ impl JpegReader {
         if let Some((width, height)) = size {
             limits.check(width.into(), height.into())?;
         }
-        let header = self
-            .decompressor
-            .read_header(encoded)
-            .map_err(|e| undecodable(&e))?;
+        let header = match self.decompressor.read_header(encoded) {
+            Ok(header) => header,
+            Err(error) => {
+                // libjpeg-turbo stays inside a header that it gave up, and would read the next file
+                // as the rest of it.
+                self.decompressor = new_decompressor().map_err(ImageError::Undecodable)?;
+                return Err(undecodable(&error));
+            }
+        };
         limits.check(header.width as u64, header.height as u64)?;
         let colors = match header.colorspace {
             Colorspace::CMYK | Colorspace::YCCK => Colors::Inks { inverted: is_adobe },
@@ -236,6 +237,14 @@ impl Header {
         .find(|by| by.scale(self.width) >= width && by.scale(self.height) >= height)
         .unwrap_or(ScalingFactor::ONE)
     }
+}
+
+fn new_decompressor() -> Result<Decompressor, String> {
+    let mut decompressor = Decompressor::new().map_err(|error| error.to_string())?;
+    decompressor
+        .set_scan_limit(SCAN_LIMIT)
+        .map_err(|error| error.to_string())?;
+    Ok(decompressor)
 }
 
 /// Warnings that leave the picture whole. libjpeg-turbo tells the first one only, so a file with

@@ -231,6 +231,22 @@ fn a_decoder_goes_on_after_failures() {
 }
 
 #[test]
+fn a_jpeg_that_ends_anywhere_does_not_spoil_the_next_one() {
+    let good = jpeg(WIDTH, HEIGHT, false);
+    let expected = decode(&good).unwrap();
+    let mut tensor = vec![0; expected.len()];
+    let picture = good.windows(2).position(|two| two == [0xFF, 0xDA]).unwrap();
+    for len in 0..picture + 20 {
+        let mut decoder = decoder(ImageLimits::default());
+        let damaged = decoder.decode_into(&good[..len], Some(ImageFormat::Jpeg), &mut tensor);
+        assert!(damaged.is_err(), "{len}");
+        let next = decoder.decode_into(&good, None, &mut tensor);
+        assert_eq!(next, Ok(()), "after {len} bytes");
+        assert!(tensor == expected, "after {len} bytes");
+    }
+}
+
+#[test]
 fn a_panic_is_that_images_failure() {
     let good = jpeg(WIDTH, HEIGHT, false);
     let mut decoder = decoder(ImageLimits::default());
