@@ -226,8 +226,9 @@ def results():
     yield "refused-json-nested", b"[" * 300
 
 
-# Images.
+# Images. Those of the tensor's size are not resized.
 
+TENSOR_SIZE = (16, 12)
 
 def pillow(image, form, **options):
     buffer = io.BytesIO()
@@ -271,6 +272,16 @@ def jpeg_by_hand(marker, precision, body, width=8, height=8):
     return b"\xff\xd8" + quantization + frame + tables + body + b"\xff\xd9"
 
 
+def lossless_rgb(width, height):
+    """All of one colour; component ids that spell RGB tell libjpeg-turbo so."""
+    ids = [ord(letter) for letter in "RGB"]
+    frame = struct.pack(">BHHB", 8, height, width, 3) + b"".join(bytes([id, 0x11, 0]) for id in ids)
+    scan = b"\3" + b"".join(bytes([id, 0]) for id in ids) + bytes([1, 0, 0])
+    picture = bytes(width * height * 3 // 8)
+    segments = segment(0xC3, frame) + one_code(0x00, 0) + segment(0xDA, scan)
+    return b"\xff\xd8" + segments + picture + b"\xff\xd9"
+
+
 def jpeg_of_scans(count):
     return jpeg_by_hand(0xC2, 8, scan(0, 0) + b"\x7f" + (scan(1, 63) + b"\x7f") * (count - 1))
 
@@ -289,7 +300,7 @@ def ycck(image):
 
 def jpegs(photo):
     small = photo.resize((12, 8))
-    exact = pillow(photo.resize((32, 24)), "JPEG")
+    exact = pillow(photo.resize(TENSOR_SIZE), "JPEG")
     progressive = pillow(photo, "JPEG", progressive=True)
     yield "grey-128", pillow(Image.new("L", (16, 8), 128), "JPEG")
     yield "exact-size", exact
@@ -305,7 +316,9 @@ def jpegs(photo):
     yield "cmyk", pillow(photo.convert("CMYK"), "JPEG")
     yield "cmyk-progressive", pillow(photo.convert("CMYK"), "JPEG", progressive=True)
     yield "ycck", ycck(photo)
-    yield "lossless", jpeg_by_hand(0xC3, 8, scan(1, 0) + bytes(8))
+    yield "lossless-grey", jpeg_by_hand(0xC3, 8, scan(1, 0) + bytes(8))
+    yield "lossless-rgb", lossless_rgb(8, 8)
+    yield "lossless-rgb-exact-size", lossless_rgb(*TENSOR_SIZE)
     yield "one-pixel", pillow(photo.resize((1, 1)), "JPEG")
     yield "64-scans", jpeg_of_scans(64)
     yield "followed-by-more", exact + b"what a camera adds"
@@ -314,7 +327,7 @@ def jpegs(photo):
     yield "exif-broken", pillow(small, "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
     yield "refused-65-scans", jpeg_of_scans(65)
     yield "refused-65535-sides", announcing(exact, 65535, 65535)
-    yield "refused-no-sides", announcing(exact, 0, 24)
+    yield "refused-no-sides", announcing(exact, 0, 12)
     yield "refused-12-bit", jpeg_by_hand(0xC1, 12, scan(0, 63) + b"\x3f")
     yield "refused-tables-only", b"\xff\xd8" + one_code(0, 0) + b"\xff\xd9"
     yield "refused-truncated", exact[: len(exact) * 9 // 10]
@@ -435,7 +448,7 @@ def webps(photo):
     lossy = pillow(photo, "WEBP", quality=60)
     lossless = pillow(small, "WEBP", lossless=True)
     yield "lossy", lossy
-    yield "lossy-exact-size", pillow(photo.resize((32, 24)), "WEBP", quality=90)
+    yield "lossy-exact-size", pillow(photo.resize(TENSOR_SIZE), "WEBP", quality=90)
     yield "lossy-alpha", pillow(alpha, "WEBP", quality=60)
     yield "lossless", lossless
     yield "lossless-alpha", pillow(alpha, "WEBP", lossless=True, exact=True)
