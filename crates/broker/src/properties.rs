@@ -99,6 +99,8 @@ fn header_value(value: &AMQPValue) -> Option<HeaderValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lapin::protocol::basic::parse_properties;
+    use proptest::prelude::*;
 
     #[test]
     fn properties_survive_the_translation() {
@@ -134,5 +136,57 @@ mod tests {
             to_amqp(&properties),
             Err(BrokerError::InvalidMessage(_))
         ));
+    }
+
+    /// The flags of all properties that AMQP has, then a table of one header and the properties
+    /// before and after it, as they are on the wire.
+    fn on_the_wire(name: &str, header: &[u8], text: &str) -> Vec<u8> {
+        let short = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+        let table = [short(name).as_slice(), header].concat();
+        let table_len = u32::try_from(table.len()).unwrap().to_be_bytes();
+        let texts = short(text);
+        // content_type and content_encoding; delivery_mode and priority; the four from
+        // correlation_id to message_id; timestamp; type, user_id, app_id, cluster_id.
+        [
+            &[0xFF, 0xFC],
+            texts.as_slice(),
+            &texts,
+            &table_len,
+            &table,
+            &[PERSISTENT, 0],
+            &texts.repeat(4),
+            &7_u64.to_be_bytes(),
+            &texts.repeat(4),
+        ]
+        .concat()
+    }
+
+    /// As long as numbers are, or led by their length.
+    fn header_values() -> impl Strategy<Value = Vec<u8>> {
+        let numbers = prop::sample::select(vec![0, 1, 2, 4, 5, 8])
+            .prop_flat_map(|len| prop::collection::vec(any::<u8>(), len));
+        let texts = prop::collection::vec(any::<u8>(), 0..20).prop_map(|bytes| {
+            let len = u32::try_from(bytes.len()).unwrap().to_be_bytes();
+            [len.as_slice(), &bytes].concat()
+        });
+        prop_oneof![numbers, texts]
+    }
+
+    proptest! {
+        #[test]
+        fn what_any_client_sends_can_be_sent_on(
+            name in "[a-z-]{0,20}",
+            kind in prop::sample::select(b"tbBsuIilfdDSxAFTV".to_vec()),
+            value in header_values(),
+            text in ".{0,60}",
+        ) {
+            let header = [&[kind], value.as_slice()].concat();
+            // A value that does not fit its kind is no message at all.
+            if let Ok((_, amqp)) = parse_properties(on_the_wire(&name, &header, &text).as_slice()) {
+                let properties = from_amqp(&amqp);
+                let sent_on = to_amqp(&properties).unwrap();
+                prop_assert_eq!(from_amqp(&sent_on), properties);
+            }
+        }
     }
 }
