@@ -1,5 +1,7 @@
 //! The command line. The doc comments are the help.
 
+#![expect(clippy::doc_markdown, reason = "help texts are not Markdown")]
+
 use crate::synthetic::Size;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ncs_program::cli::BrokerArgs;
@@ -60,6 +62,12 @@ pub struct FloodArgs {
     #[arg(long, default_value = "60s", value_name = "TIME",
           value_parser = humantime::parse_duration)]
     pub timeout: Duration,
+    /// Write every result there as it comes, duplicates included, one JSON object per line: job,
+    /// image (its number in the order of sending, from 0), duplicate, worker, host, attempt, at_us
+    /// (when it arrived, in microseconds since 1970), latency_ms and outcome (as in a JSON result).
+    /// Duplicates have no image and no latency_ms
+    #[arg(long, value_name = "FILE")]
+    pub results: Option<PathBuf>,
     /// Write the report as JSON too; - for standard output
     #[arg(long, value_name = "FILE|-")]
     pub json: Option<PathBuf>,

@@ -4,6 +4,7 @@
 //! publishes as fast as it can takes the broker's time from the consumers, and then measures that.
 
 mod collecting;
+mod results;
 mod sending;
 
 pub use sending::MAX_UNCONFIRMED;
@@ -19,6 +20,7 @@ use ncs_broker::connection::QueueState;
 use ncs_broker::{Address, BrokerError, Consumer, Link, Outage, Publisher};
 use ncs_program::shutdown;
 use ncs_protocol::topology;
+use results::Results;
 use std::cell::{Cell, RefCell};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -38,12 +40,17 @@ pub fn run(arguments: &FloodArgs) -> anyhow::Result<ExitCode> {
         .context("cannot start the async runtime")?;
     let flood = Flood::new(arguments, images)?;
     let end = runtime.block_on(flood.run());
-    let report = Report::new(arguments, &flood.ledger.into_inner());
+    let Flood {
+        ledger, results, ..
+    } = flood;
+    let written = results.map_or(Ok(()), Results::finish);
+    let report = Report::new(arguments, &ledger.into_inner());
     // Whatever ended it, what was found until then is told.
     if end.is_ok() || report.sent > 0 {
         report.write(arguments.json.as_deref())?;
     }
-    end?;
+    // Results that cannot be written are why it ended.
+    written.and(end)?;
     Ok(if report.is_good() {
         ExitCode::SUCCESS
     } else {
@@ -65,6 +72,8 @@ struct Flood<'a> {
     images: Vec<Image>,
     result_queue: String,
     ledger: RefCell<Ledger>,
+    /// Where each single result is written, if anywhere.
+    results: Option<Results>,
     /// A permit for each job that may still be unanswered. Forgotten when a job is sent, added
     /// when it is answered.
     window: Semaphore,
@@ -83,9 +92,11 @@ struct Session {
 }
 
 impl<'a> Flood<'a> {
-    fn new(arguments: &'a FloodArgs, images: Vec<Image>) -> Result<Self, BrokerError> {
+    fn new(arguments: &'a FloodArgs, images: Vec<Image>) -> anyhow::Result<Self> {
+        let results = arguments.results.as_deref();
         Ok(Self {
             address: arguments.broker.amqp_url.check()?,
+            results: results.map(Results::create).transpose()?,
             arguments,
             images,
             result_queue: format!("ncs.results.{}", Uuid::now_v7()),

@@ -62,7 +62,12 @@ pub struct Unconfirmed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry {
     /// The first answer of a job.
-    First,
+    First {
+        /// Which image the job carried.
+        image: usize,
+        /// From its submission.
+        latency: Duration,
+    },
     /// Another answer of a job, or of none of ours.
     Duplicate,
 }
@@ -117,16 +122,19 @@ impl Ledger {
         };
         self.last_answered = Some(now);
         self.answered += 1;
-        let latency = now.saturating_duration_since(job.submitted).as_micros();
-        let latency = u64::try_from(latency).unwrap_or(MAX_LATENCY_US);
+        let latency = now.saturating_duration_since(job.submitted);
+        let latency_us = u64::try_from(latency.as_micros()).unwrap_or(MAX_LATENCY_US);
         self.latency_us
-            .saturating_record(latency.clamp(1, MAX_LATENCY_US));
+            .saturating_record(latency_us.clamp(1, MAX_LATENCY_US));
         *self.workers.entry(result.worker.clone()).or_default() += 1;
         if let Outcome::Error(failure) = &result.outcome {
             self.failed += 1;
             self.count_failure(failure.code, &failure.message);
         }
-        Entry::First
+        Entry::First {
+            image: job.image,
+            latency,
+        }
     }
 
     fn count_failure(&mut self, code: ErrorCode, message: &str) {
@@ -200,10 +208,12 @@ mod tests {
     #[test]
     fn the_first_answer_counts_and_further_ones_are_duplicates() {
         let (mut ledger, start) = (Ledger::default(), Instant::now());
-        ledger.sent("a".into(), 0, start);
+        ledger.sent("a".into(), 3, start);
         let answer = result("a", Outcome::Classes(vec![]));
-        let later = start + Duration::from_millis(250);
-        assert_eq!(ledger.answered(&answer, later), Entry::First);
+        let latency = Duration::from_millis(250);
+        let later = start + latency;
+        let first = Entry::First { image: 3, latency };
+        assert_eq!(ledger.answered(&answer, later), first);
         assert_eq!(ledger.answered(&answer, later), Entry::Duplicate);
         assert_eq!(
             ledger.answered(&result("zzz", Outcome::Classes(vec![])), later),

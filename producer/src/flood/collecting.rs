@@ -1,6 +1,7 @@
 //! Collecting: results into the ledger.
 
 use super::Flood;
+use super::results::First;
 use crate::ledger::Entry;
 use crate::progress;
 use ncs_broker::{BrokerError, Consumer, Ticket};
@@ -44,7 +45,7 @@ impl Flood<'_> {
             };
             let delivery = delivery?;
             match JobResult::from_message(&delivery.properties, &delivery.body) {
-                Ok(result) => self.enter(&result),
+                Ok(result) => self.enter(&result).await?,
                 Err(error) => tracing::warn!(%error, "this message in the result queue is none"),
             }
             unacked = Some(delivery.ticket);
@@ -60,11 +61,20 @@ impl Flood<'_> {
         Ok(())
     }
 
-    fn enter(&self, result: &JobResult) {
+    async fn enter(&self, result: &JobResult) -> anyhow::Result<()> {
         let now = Instant::now();
-        if self.ledger.borrow_mut().answered(result, now) == Entry::First {
+        let entry = self.ledger.borrow_mut().answered(result, now);
+        let first = match entry {
+            Entry::First { image, latency } => Some(First { image, latency }),
+            Entry::Duplicate => None,
+        };
+        if first.is_some() {
             self.last_progress.set(now);
             self.window.add_permits(1);
+        }
+        match &self.results {
+            Some(results) => results.add(result, first).await,
+            None => Ok(()),
         }
     }
 }
