@@ -58,7 +58,8 @@ pub struct FloodArgs {
     /// Classes per result [default: the worker's]
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub top_k: Option<u32>,
-    /// Give up when nothing has been answered for so long; what is unanswered then is lost
+    /// Give up when nothing has been answered for so long; what is unanswered then is lost. Time in
+    /// which the broker blocks publishers does not count
     #[arg(long, default_value = "60s", value_name = "TIME",
           value_parser = humantime::parse_duration)]
     pub timeout: Duration,

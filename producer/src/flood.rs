@@ -23,7 +23,7 @@ use ncs_protocol::topology;
 use results::Results;
 use std::cell::{Cell, RefCell};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -57,6 +57,9 @@ pub fn run(arguments: &FloodArgs) -> anyhow::Result<ExitCode> {
         ExitCode::FAILURE
     })
 }
+
+/// A broker that takes longer for an empty message holds up the workers' results too.
+const HELD_UP: Duration = Duration::from_secs(1);
 
 /// The end at a second signal. No C library is loaded here whose cleaning up could hang.
 fn end_process(code: u8) -> ! {
@@ -252,29 +255,46 @@ impl<'a> Flood<'a> {
             Ok(())
         };
         let collecting = self.collect(consumer, &all_sent);
+        let publisher = &*publisher;
         let watching = async {
-            while !self.has_timed_out() {
+            while !self.has_timed_out(publisher).await? {
                 tokio::time::sleep(progress::INTERVAL).await;
                 progress.show(&self.ledger.borrow());
             }
+            Ok(())
         };
         tokio::select! {
             end = async { tokio::try_join!(sending, collecting) } => end.map(|_| ()),
             error = link.lost() => Err(error.into()),
-            () = watching => Ok(()),
+            end = watching => end,
         }
     }
 
-    /// Jobs are unanswered, and none has been answered for too long.
-    fn has_timed_out(&self) -> bool {
+    /// Jobs are unanswered, and none has been answered for too long, although workers may publish.
+    async fn has_timed_out(&self, publisher: &Publisher) -> anyhow::Result<bool> {
         let timeout = self.arguments.timeout;
-        let unanswered = self.ledger.borrow().unanswered();
-        let timed_out = unanswered > 0 && self.last_progress.get().elapsed() > timeout;
-        if timed_out {
-            let timeout = humantime::format_duration(timeout);
-            tracing::error!("no answer for {timeout}; giving up {unanswered} unanswered jobs");
+        let silent = || {
+            self.ledger.borrow().unanswered() > 0 && self.last_progress.get().elapsed() > timeout
+        };
+        if publisher.is_blocked() {
+            self.last_progress.set(Instant::now());
         }
-        timed_out
+        if !silent() {
+            return Ok(false);
+        }
+        // With a full window we publish nothing, so we are not told that publishers are blocked.
+        let knocked = Instant::now();
+        publisher.knock().await?;
+        if knocked.elapsed() > HELD_UP {
+            self.last_progress.set(Instant::now());
+        }
+        if !silent() {
+            return Ok(false);
+        }
+        let unanswered = self.ledger.borrow().unanswered();
+        let timeout = humantime::format_duration(timeout);
+        tracing::error!("no answer for {timeout}; giving up {unanswered} unanswered jobs");
+        Ok(true)
     }
 }
 

@@ -69,6 +69,29 @@ impl Publisher {
         }
     }
 
+    /// Whether the broker blocks publishers, as far as we know: it only tells who publishes.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.connection.blocked()
+    }
+
+    /// Answers when the broker takes messages, however long it blocks publishers. It is asked with
+    /// empty messages that no queue gets: with two, because RabbitMQ blocks a connection only after
+    /// one more message from it.
+    pub async fn knock(&self) -> Result<(), BrokerError> {
+        let nobody = Message {
+            exchange: String::new(),
+            routing_key: "ncs.nobody".to_owned(),
+            mandatory: false,
+            properties: Properties::default(),
+            body: Vec::new(),
+        };
+        for _ in 0..2 {
+            self.publish(&nobody).await?.confirmed().await?;
+        }
+        Ok(())
+    }
+
     /// Writes the message to the broker; await the [`Confirm`] to know that it arrived.
     ///
     /// Waits as long as the broker blocks publishers. An error other than
