@@ -28,6 +28,8 @@ pub struct WorkerOptions {
     pub arguments: Vec<OsString>,
     /// Further environment variables. `NCS_…` variables are not inherited from us.
     pub environment: Vec<(OsString, OsString)>,
+    /// Where its output goes, after what is there already; `None`: to a folder that goes with it.
+    pub logs: Option<PathBuf>,
     /// How long it may take until it is ready. Compiling `GoogLeNet` takes about a second.
     pub ready_limit: Duration,
 }
@@ -55,6 +57,7 @@ impl WorkerOptions {
             openvino_dir,
             arguments: Vec::new(),
             environment: Vec::new(),
+            logs: None,
             ready_limit: Duration::from_secs(60),
         }
     }
@@ -63,6 +66,13 @@ impl WorkerOptions {
     #[must_use]
     pub fn arguments<A: Into<OsString>>(mut self, more: impl IntoIterator<Item = A>) -> Self {
         self.arguments.extend(more.into_iter().map(Into::into));
+        self
+    }
+
+    /// With its output appended to `ncs-worker.stdout` and `ncs-worker.stderr` in this folder.
+    #[must_use]
+    pub fn logs(mut self, dir: PathBuf) -> Self {
+        self.logs = Some(dir);
         self
     }
 
@@ -117,7 +127,7 @@ impl Worker {
                     .iter()
                     .map(|(name, value)| (name, value)),
             );
-        let output = Output::Files(dir.path().to_owned());
+        let output = Output::Files(options.logs.clone().unwrap_or(dir.path().to_owned()));
         let process = Process::spawn("ncs-worker", command, output)?;
         Ok(Self {
             process,
