@@ -7,10 +7,11 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::bench::BenchOptions;
+use crate::chaos::ChaosArgs;
 use crate::demo::DemoOptions;
 use crate::fuzz::FuzzOptions;
 use crate::setup::Scope;
-use crate::{bench, demo, fuzz, setup, test};
+use crate::{bench, chaos, demo, fuzz, setup, test};
 
 /// The tasks of this repository. Each sets up first what it needs and what is missing, into
 /// `.runtime/`.
@@ -44,6 +45,11 @@ enum Task {
     ///
     /// Only one of the targets: cargo xtask fuzz --target image
     Fuzz(FuzzOptions),
+    /// Let everything happen to a fleet that happens to fleets, and hold it to its promise that no job
+    /// is lost.
+    ///
+    /// Example: cargo xtask chaos --seconds 60 --seed 7 --broker 4
+    Chaos(ChaosArgs),
     /// Run every test of the workspace.
     ///
     /// Example: cargo xtask test -- --package ncs-e2e
@@ -60,6 +66,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         Task::Demo(options) => demo::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Chaos(options) => chaos::run(&options),
         Task::Test { arguments } => test::run(&arguments),
     }
 }

@@ -11,6 +11,8 @@ mod broker;
 #[cfg(unix)]
 mod cargo;
 #[cfg(unix)]
+mod chaos;
+#[cfg(unix)]
 mod cli;
 #[cfg(unix)]
 mod demo;
