@@ -1,6 +1,6 @@
 //! One link's life: consume → queue; finished → publish → confirm → ack.
 //!
-//! [`taking`] is where jobs come from: the model's queue, and the suspects, one at a time. `settling`
+//! `taking` is where jobs come from: the model's queue, and the suspects, one at a time. `settling`
 //! is what becomes of them. `obituaries` tells the submitters of jobs that the broker gave up.
 
 mod obituaries;
