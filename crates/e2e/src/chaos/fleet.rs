@@ -10,12 +10,7 @@ use super::host::{Host, WorkersEnd};
 use crate::paths::{GOOGLENET_U8, Runtime};
 use crate::poll_until;
 use crate::producer::{Finished, FloodOptions, Producer};
-use crate::rabbitmq::{RabbitMq, RabbitMqOptions, Release};
-
-/// A RabbitMQ that is killed within about a second after a quorum queue was declared for the first time
-/// forgets the queue, with what it has confirmed in it: seen on 3.10.8 and on 4.0.5. Nobody can help that
-/// from outside, and it happens once in a queue's life; so the faults begin later.
-const YOUNG_QUEUES: Duration = Duration::from_secs(3);
+use crate::rabbitmq::{RabbitMq, RabbitMqOptions, Release, wait_out_young_queues};
 
 /// Until the fleet, once nothing happens to it any more, is whole again and has done all its jobs.
 /// A stick that failed is tried again after seconds, a connection that hangs is given up after 15.
@@ -74,7 +69,7 @@ impl Fleet {
             results,
         };
         fleet.wait_for_answers()?;
-        let _ = poll_until(YOUNG_QUEUES, || None::<()>);
+        wait_out_young_queues();
         Ok(fleet)
     }
 

@@ -7,7 +7,7 @@ use crate::bed::{
 use crate::client::clean_up;
 use ncs_e2e::poll_until;
 use ncs_e2e::producer::{Finished, FloodOptions, Producer};
-use ncs_e2e::rabbitmq::{RabbitMq, RabbitMqOptions};
+use ncs_e2e::rabbitmq::{RabbitMq, RabbitMqOptions, wait_out_young_queues};
 use std::time::Duration;
 
 fn assert_all_answered(finished: &Finished, jobs: u64) {
@@ -41,6 +41,7 @@ fn worker_and_producer_outlive_a_broker_that_is_killed_and_comes_back() {
     let mut options = googlenet(&model);
     options.amqp_url = node.amqp_url();
     let worker = start(&options);
+    wait_out_young_queues();
     let mut producer = steady_flood(&model, &node.amqp_url(), 300);
     wait_until_busy(&worker);
     node.kill().expect("killed");
