@@ -8,6 +8,16 @@ use ncs_e2e::paths::{self, Runtime};
 
 use crate::cargo;
 
+/// How C is compiled, here libjpeg-turbo's: with AddressSanitizer, and so that libFuzzer sees which
+/// way an input takes in it. rustc's LLVM does the same to Rust; clang's may be years older, since
+/// what the two call has not changed.
+const INSTRUMENTED_C: [(&str, &str); 3] = [
+    ("CC", "clang"),
+    ("CFLAGS", "-fsanitize=address,fuzzer-no-link"),
+    // libFuzzer itself; for one compiler to suffice.
+    ("CXX", "clang++"),
+];
+
 /// Only a nightly compiler instruments what it builds.
 pub(super) struct Nightly {
     /// The target triple of this machine, which cargo-fuzz builds for.
@@ -39,7 +49,7 @@ impl Nightly {
         })
     }
 
-    /// Builds all targets with AddressSanitizer, and returns their folder.
+    /// Builds all targets, and returns their folder.
     pub(super) fn build(&self, runtime: &Runtime) -> Result<PathBuf> {
         println!("Building the fuzz targets (the first time takes minutes)");
         let target_dir = paths::bin_dir()?.with_file_name("fuzz");
@@ -49,6 +59,9 @@ impl Nightly {
             .arg(runtime.cargo_fuzz())
             .args(["build", "--target", &self.host, "--target-dir"])
             .arg(&target_dir);
+        for (name, value) in INSTRUMENTED_C {
+            build.env(format!("{name}_{}", self.host.replace('-', "_")), value);
+        }
         let status = cargo::status(cargo::in_repository(&mut build)?)?;
         if !status.success() {
             bail!("building the fuzz targets failed, {status}; what it says is above");

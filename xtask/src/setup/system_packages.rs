@@ -1,6 +1,8 @@
 //! What the build and Python need from the distribution.
 
+use std::io::Write;
 use std::process::{Command, Stdio};
+use std::{env, fs};
 
 use anyhow::{Result, bail};
 use ncs_e2e::paths::Runtime;
@@ -78,9 +80,14 @@ fn missing(scope: Scope) -> Vec<Missing> {
             "libjpeg-turbo's fast paths",
         ),
         (
-            scope != Scope::Fuzz || is_on_path("c++"),
-            "g++",
-            "C++ compiler for libFuzzer",
+            scope != Scope::Fuzz || is_on_path("clang"),
+            "clang",
+            "instruments libjpeg-turbo",
+        ),
+        (
+            scope != Scope::Fuzz || has_sanitizers(),
+            "libclang-rt-dev",
+            "clang's AddressSanitizer",
         ),
     ];
     wanted
@@ -88,6 +95,27 @@ fn missing(scope: Scope) -> Vec<Missing> {
         .filter(|(there, ..)| !there)
         .map(|(_, package, reason)| Missing { package, reason })
         .collect()
+}
+
+/// Debian's clang comes without what instrumented programs are linked with, and libjpeg-turbo's
+/// build makes programs, too.
+fn has_sanitizers() -> bool {
+    let program = env::temp_dir().join(format!("ncs-sanitized-{}", std::process::id()));
+    let mut clang = Command::new("clang");
+    clang
+        .args(["-fsanitize=address,fuzzer-no-link", "-x", "c", "-", "-o"])
+        .arg(&program)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let linked = clang.spawn().and_then(|mut clang| {
+        if let Some(mut source) = clang.stdin.take() {
+            source.write_all(b"int main(void) { return 0; }")?;
+        }
+        clang.wait()
+    });
+    let _ = fs::remove_file(&program);
+    linked.is_ok_and(|status| status.success())
 }
 
 /// Debian's python3 comes without ensurepip, which is what makes pip appear in a new environment.
