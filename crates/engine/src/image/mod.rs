@@ -2,7 +2,7 @@
 //!
 //! The way of one image, each step in a file of its own: tell the format (`format.rs`), read the
 //! header and check it against the limits (`limits.rs`), decode (`jpeg.rs` with `segments.rs` for the
-//! format that matters, `raster.rs` for the others), resize (`resize.rs`), turn as EXIF says
+//! format that matters, `raster.rs` with `webp.rs` for the others), resize (`resize.rs`), turn as EXIF says
 //! (`orientation.rs`), and write into the tensor (`tensor.rs`).
 //!
 //! Between the steps a pixel is one byte (grey models) or four (colour models: the model's three
@@ -22,6 +22,7 @@ mod segments;
 mod tensor;
 #[cfg(test)]
 mod tests;
+mod webp;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};

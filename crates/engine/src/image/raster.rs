@@ -6,7 +6,7 @@ use image::error::ImageError as DecodeError;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageBuffer, ImageDecoder as _, ImageReader, Limits, Pixel};
 
-use super::{Decoded, ImageFormat, ImageLimits, PixelKind, room};
+use super::{Decoded, ImageFormat, ImageLimits, PixelKind, room, webp};
 use crate::{ColorOrder, ImageError};
 
 /// Decodes into `buffer`. Alpha is dropped and 16 bits become 8 by leaving the lower ones, as
@@ -18,6 +18,9 @@ pub(super) fn decode(
     kind: PixelKind,
     buffer: &mut Vec<u8>,
 ) -> Result<Decoded, ImageError> {
+    if format == ImageFormat::Webp {
+        webp::check_chunks(encoded)?;
+    }
     let mut reader = ImageReader::with_format(Cursor::new(encoded), named(format));
     // 8 bytes per pixel for 16-bit RGBA, and as much again for what a decoder needs beside it.
     let mut memory = Limits::default();
