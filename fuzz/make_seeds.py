@@ -382,6 +382,8 @@ def pngs(photo):
     yield "16-bit-alpha", opencv(".png", np.ascontiguousarray(deep_alpha[:8, :12]))
     yield "interlaced", interlaced_png()
     yield "exif-6", pillow(small, "PNG", exif=exif(6))
+    # Larger than a small picture's profile may be, so it is left out.
+    yield "profile-of-12-mib", pillow(small, "PNG", icc_profile=bytes(12 << 20))
     yield "animated", pillow(small, "PNG", save_all=True, append_images=[small.rotate(180)])
     yield "refused-crc", rgb[:-16] + bytes([rgb[-16] ^ 1]) + rgb[-15:]
     yield "refused-truncated", rgb[: len(rgb) // 2]
@@ -441,23 +443,35 @@ def riff(*chunks):
     return b"RIFF" + struct.pack("<I", len(data)) + data
 
 
+def with_lossy_sides(webp, width, height):
+    """The same, but for what the header of its first lossy picture announces."""
+    sides = webp.index(b"\x9d\x01\x2a") + 3
+    return webp[:sides] + struct.pack("<HH", width, height) + webp[sides + 4 :]
+
+
 def webps(photo):
     small = photo.resize((12, 8))
     alpha = Image.fromarray(np.dstack([np.asarray(small), np.asarray(small.convert("L"))]))
     frames = {"save_all": True, "append_images": [small.rotate(180)], "duration": 40}
     lossy = pillow(photo, "WEBP", quality=60)
     lossless = pillow(small, "WEBP", lossless=True)
+    lossy_alpha = pillow(alpha, "WEBP", quality=60)
+    frames_alpha = frames | {"append_images": [alpha.rotate(180)]}
+    animated_alpha = pillow(alpha, "WEBP", quality=60, **frames_alpha)
     yield "lossy", lossy
     yield "lossy-exact-size", pillow(photo.resize(TENSOR_SIZE), "WEBP", quality=90)
-    yield "lossy-alpha", pillow(alpha, "WEBP", quality=60)
+    yield "lossy-alpha", lossy_alpha
     yield "lossless", lossless
     yield "lossless-alpha", pillow(alpha, "WEBP", lossless=True, exact=True)
     yield "lossless-few-colors", pillow(small.quantize(3).convert("RGB"), "WEBP", lossless=True)
     yield "animated-lossless", pillow(small, "WEBP", lossless=True, **frames)
     yield "animated-lossy", pillow(small, "WEBP", quality=60, **frames)
+    yield "animated-lossy-alpha", animated_alpha
     yield "exif-6", pillow(small, "WEBP", quality=60, exif=exif(6))
     yield "refused-truncated", lossy[: len(lossy) * 2 // 3]
     yield "refused-lossless-truncated", lossless[: len(lossless) * 2 // 3]
+    yield "refused-lossy-larger-than-canvas", with_lossy_sides(lossy_alpha, 16383, 16383)
+    yield "refused-lossy-larger-than-frame", with_lossy_sides(animated_alpha, 16, 12)
     yield "refused-no-picture", riff((b"VP8X", bytes(4) + b"\x0b\0\0\7\0\0"))
     yield "refused-16384-sides", riff((b"VP8L", b"\x2f\xff\xff\xff\x0f" + bytes(8)))
 

@@ -2,8 +2,8 @@
 //!
 //! The way of one image, each step in a file of its own: tell the format (`format.rs`), read the
 //! header and check it against the limits (`limits.rs`), decode (`jpeg.rs` with `segments.rs` for the
-//! format that matters, `raster.rs` with `webp.rs` for the others), resize (`resize.rs`), turn as EXIF says
-//! (`orientation.rs`), and write into the tensor (`tensor.rs`).
+//! format that matters, `raster.rs` with `webp.rs` for the others), resize (`resize.rs`), turn as
+//! EXIF says (`orientation.rs`), and write into the tensor (`tensor.rs`).
 //!
 //! Between the steps a pixel is one byte (grey models) or four (colour models: the model's three
 //! channels in the model's order, and one that is ignored). Four, because resizing and converting

@@ -19,12 +19,18 @@ pub(super) fn decode(
     buffer: &mut Vec<u8>,
 ) -> Result<Decoded, ImageError> {
     if format == ImageFormat::Webp {
-        webp::check_chunks(encoded)?;
+        webp::check_claims(encoded, limits)?;
     }
     let mut reader = ImageReader::with_format(Cursor::new(encoded), named(format));
-    // 8 bytes per pixel for 16-bit RGBA, and as much again for what a decoder needs beside it.
+    // 8 bytes per pixel for 16-bit RGBA, and as much again for what a decoder needs beside it: a PNG
+    // brings a colour profile, which is inflated up to this limit, even if there is but one pixel.
+    let pixels = match format {
+        ImageFormat::Png => png_pixels(encoded),
+        _ => limits.max_pixels,
+    };
+    let pixels = pixels.min(limits.max_pixels);
     let mut memory = Limits::default();
-    memory.max_alloc = Some(limits.max_pixels.saturating_mul(16).saturating_add(1 << 20));
+    memory.max_alloc = Some(pixels.saturating_mul(16).saturating_add(1 << 20));
     reader.limits(memory);
 
     let mut decoder = reader.into_decoder().map_err(told)?;
@@ -41,6 +47,17 @@ pub(super) fn decode(
         height,
         orientation,
     })
+}
+
+/// As the first chunk announces, which is the header in every PNG.
+fn png_pixels(encoded: &[u8]) -> u64 {
+    match encoded.get(16..24) {
+        Some(&[w0, w1, w2, w3, h0, h1, h2, h3]) => {
+            let side = |bytes| u64::from(u32::from_be_bytes(bytes));
+            side([w0, w1, w2, w3]) * side([h0, h1, h2, h3])
+        }
+        _ => 0,
+    }
 }
 
 const fn named(format: ImageFormat) -> image::ImageFormat {

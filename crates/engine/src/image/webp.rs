@@ -1,49 +1,168 @@
-//! What a WebP's chunks claim, which its decoder believes.
+//! What a WebP's chunks claim, and its decoder believes.
 
+use super::ImageLimits;
 use crate::ImageError;
 
-/// Refuses a file with a chunk that is longer than what is left of the file.
+/// Bytes of an animation's frame before its own chunks: place, sides, duration, flags.
+const FRAME_HEADER: usize = 16;
+
+/// Refuses a file whose chunks claim more than there is, or more than the limits allow.
 ///
-/// The decoder asks for as much memory as a chunk with metadata claims to have, up to 4 GiB, before
-/// it reads any of it.
-pub(super) fn check_chunks(encoded: &[u8]) -> Result<(), ImageError> {
+/// The decoder checks none of this before it asks for memory: as much as a chunk with metadata
+/// claims to have, up to 4 GiB; or as much as a lossy picture's own header announces, whatever the
+/// header of the file says. An animation's frame whose picture is larger than itself makes it panic.
+pub(super) fn check_claims(encoded: &[u8], limits: &ImageLimits) -> Result<(), ImageError> {
     // After "RIFF", the length, and "WEBP".
     let mut rest = encoded.get(12..).unwrap_or_default();
-    while let [a, b, c, d, l0, l1, l2, l3, data @ ..] = rest {
+    while let Some(chunk) = Chunk::split_off(&mut rest)? {
+        match &chunk.name {
+            b"VP8 " => {
+                let (width, height) = lossy_sides(chunk.data)?;
+                limits.check(width, height)?;
+            }
+            b"ANMF" => check_frame(chunk.data)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+struct Chunk<'a> {
+    name: [u8; 4],
+    data: &'a [u8],
+}
+
+impl<'a> Chunk<'a> {
+    /// The first chunk of `rest`, which then is what follows; `None` at the end.
+    fn split_off(rest: &mut &'a [u8]) -> Result<Option<Self>, ImageError> {
+        let [n0, n1, n2, n3, l0, l1, l2, l3, data @ ..] = *rest else {
+            return Ok(None);
+        };
+        let name = [*n0, *n1, *n2, *n3];
         let claimed = u32::from_le_bytes([*l0, *l1, *l2, *l3]);
         let len = usize::try_from(claimed).unwrap_or(usize::MAX);
         if len > data.len() {
             return Err(ImageError::Undecodable(format!(
-                "its chunk \"{}\" has {claimed} bytes, and the file {} more",
-                [*a, *b, *c, *d].escape_ascii(),
+                "its chunk \"{}\" claims {claimed} bytes, and there are {} more",
+                name.escape_ascii(),
                 data.len()
             )));
         }
         // Chunks begin at even places; what would fill up the last one may be missing.
-        rest = data.get(len + len % 2..).unwrap_or_default();
+        *rest = data.get(len + len % 2..).unwrap_or_default();
+        let data = &data[..len];
+        Ok(Some(Self { name, data }))
+    }
+}
+
+/// A lossy picture in an animation must have the sides of its frame, which the decoder does check
+/// against the limits.
+fn check_frame(frame: &[u8]) -> Result<(), ImageError> {
+    let Some((header, mut rest)) = frame.split_at_checked(FRAME_HEADER) else {
+        return Err(broken("a frame of its animation is cut off"));
+    };
+    let side = |at: usize| {
+        let bytes = [header[at], header[at + 1], header[at + 2], 0];
+        u64::from(u32::from_le_bytes(bytes)) + 1
+    };
+    let sides = (side(6), side(9));
+    while let Some(chunk) = Chunk::split_off(&mut rest)? {
+        if chunk.name == *b"VP8 " && lossy_sides(chunk.data)? != sides {
+            return Err(broken("a picture of its animation does not fit its frame"));
+        }
     }
     Ok(())
+}
+
+/// Width and height that a lossy picture announces.
+fn lossy_sides(picture: &[u8]) -> Result<(u64, u64), ImageError> {
+    match picture {
+        [_, _, _, 0x9D, 0x01, 0x2A, w0, w1, h0, h1, ..] => {
+            // The two highest bits ask for scaling when it is shown.
+            let side = |low, high| u64::from(u16::from_le_bytes([low, high]) & 0x3FFF);
+            Ok((side(*w0, *w1), side(*h0, *h1)))
+        }
+        _ => Err(broken("its picture has no header")),
+    }
+}
+
+fn broken(reason: &str) -> ImageError {
+    ImageError::Undecodable(reason.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const LIMITS: ImageLimits = ImageLimits {
+        max_pixels: 100,
+        max_side: 50,
+    };
+
+    fn chunk(name: &[u8], data: &[u8]) -> Vec<u8> {
+        let len = u32::try_from(data.len()).unwrap().to_le_bytes();
+        [name, &len, data].concat()
+    }
+
+    fn lossy(width: u16, height: u16) -> Vec<u8> {
+        let [w0, w1] = width.to_le_bytes();
+        let [h0, h1] = height.to_le_bytes();
+        chunk(b"VP8 ", &[0, 0, 0, 0x9D, 1, 0x2A, w0, w1, h0, h1])
+    }
+
+    /// In a frame of 8 × 6.
+    fn frame(picture: &[u8]) -> Vec<u8> {
+        let header = [0, 0, 0, 0, 0, 0, 7, 0, 0, 5, 0, 0, 1, 0, 0, 0];
+        chunk(b"ANMF", &[header.as_slice(), picture].concat())
+    }
+
+    fn check(chunks: &[u8]) -> Result<(), String> {
+        let file = [b"RIFF\0\0\0\0WEBP", chunks].concat();
+        check_claims(&file, &LIMITS).map_err(|error| error.to_string())
+    }
+
     #[test]
     fn a_chunk_must_be_there_as_long_as_it_claims() {
-        let file = b"RIFF\x1F\0\0\0WEBPVP8X\x03\0\0\0abc\0EXIF\x03\0\0\0abc";
-        assert_eq!(check_chunks(file), Ok(()));
-        assert_eq!(check_chunks(&[file.as_slice(), b"\0junk"].concat()), Ok(()));
-        for len in [32, 33, 34] {
-            let error = check_chunks(&file[..len]).unwrap_err().to_string();
-            assert!(error.contains("its chunk \"EXIF\" has 3 bytes"), "{error}");
-        }
-        let mut huge = file.to_vec();
-        huge[28..32].copy_from_slice(&u32::MAX.to_le_bytes());
-        let error = check_chunks(&huge).unwrap_err().to_string();
+        let chunks = [chunk(b"ICCP", b"abc"), vec![0], chunk(b"EXIF", b"abc")].concat();
+        assert_eq!(check(&chunks), Ok(()));
+        assert_eq!(check(&[chunks.as_slice(), b"\0junk"].concat()), Ok(()));
+        let error = check(&chunks[..chunks.len() - 1]).unwrap_err();
         assert!(
-            error.contains("4294967295 bytes, and the file 3"),
+            error.contains("\"EXIF\" claims 3 bytes, and there are 2"),
             "{error}"
+        );
+        let error = check(b"XMP \xFF\xFF\xFF\xFFa").unwrap_err();
+        assert!(error.contains("claims 4294967295 bytes"), "{error}");
+    }
+
+    #[test]
+    fn a_lossy_picture_is_held_to_the_limits_by_its_own_header() {
+        assert_eq!(check(&lossy(10, 10)), Ok(()));
+        // Scaled up by 5/3 when shown, which changes nothing here.
+        assert_eq!(check(&lossy(10 | 0x8000, 10)), Ok(()));
+        assert!(check(&lossy(51, 1)).unwrap_err().contains("too large"));
+        assert!(check(&lossy(11, 10)).unwrap_err().contains("too large"));
+        assert!(
+            check(&chunk(b"VP8 ", b"abc"))
+                .unwrap_err()
+                .contains("no header")
+        );
+    }
+
+    #[test]
+    fn a_picture_of_an_animation_has_the_size_of_its_frame() {
+        assert_eq!(check(&frame(&lossy(8, 6))), Ok(()));
+        let alpha = chunk(b"ALPH", b"ab");
+        assert_eq!(
+            check(&frame(&[alpha.clone(), lossy(8, 6)].concat())),
+            Ok(())
+        );
+        let error = check(&frame(&[alpha, lossy(9, 6)].concat())).unwrap_err();
+        assert!(error.contains("does not fit its frame"), "{error}");
+        assert!(
+            check(&chunk(b"ANMF", b"abc"))
+                .unwrap_err()
+                .contains("cut off")
         );
     }
 }
