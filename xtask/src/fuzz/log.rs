@@ -44,7 +44,7 @@ pub(super) fn finding(log: &str) -> (Option<&str>, &str) {
     let reason = match panic {
         // The message follows the place.
         Some(at) => lines().nth(at + 1),
-        None => lines().find(|line| line.contains("ERROR: ")),
+        None => lines().find_map(|line| Some(line.split_once("ERROR: ")?.1)),
     };
     (file, reason.unwrap_or("it does not say why it ended"))
 }
@@ -100,7 +100,7 @@ artifact_prefix='/f/'; Test unit written to /f/crash-da39a3ee
 ==7== ERROR: libFuzzer: timeout after 11 seconds
 artifact_prefix='/f/'; Test unit written to /f/timeout-0
 ";
-        let reason = "==7== ERROR: libFuzzer: timeout after 11 seconds";
+        let reason = "libFuzzer: timeout after 11 seconds";
         assert_eq!(finding(hung), (Some("/f/timeout-0"), reason));
     }
 }
