@@ -282,8 +282,8 @@ def lossless_rgb(width, height):
     return b"\xff\xd8" + segments + picture + b"\xff\xd9"
 
 
-def jpeg_of_scans(count):
-    return jpeg_by_hand(0xC2, 8, scan(0, 0) + b"\x7f" + (scan(1, 63) + b"\x7f") * (count - 1))
+def jpeg_of_scans(count, marker=0xC2):
+    return jpeg_by_hand(marker, 8, scan(0, 0) + b"\x7f" + (scan(1, 63) + b"\x7f") * (count - 1))
 
 
 def announcing(jpeg, width, height):
@@ -321,6 +321,9 @@ def jpegs(photo):
     yield "lossless-rgb-exact-size", lossless_rgb(*TENSOR_SIZE)
     yield "one-pixel", pillow(photo.resize((1, 1)), "JPEG")
     yield "64-scans", jpeg_of_scans(64)
+    yield "arithmetic", jpeg_by_hand(0xC9, 8, scan(0, 63) + b"\x55" * 40)
+    yield "arithmetic-16-scans", jpeg_of_scans(16, 0xCA)
+    yield "refused-arithmetic-17-scans", jpeg_of_scans(17, 0xCA)
     yield "followed-by-more", exact + b"what a camera adds"
     for turn in range(1, 9):
         yield f"exif-{turn}", pillow(small, "JPEG", exif=exif(turn))

@@ -172,8 +172,8 @@ fn damage_inside_a_picture_is_an_error() {
     assert!(matches!(decode(&damaged), Err(ImageError::Undecodable(_))));
 }
 
-/// A progressive JPEG of 8 × 8 pixels whose scans do nothing.
-fn with_scans(scans: u32) -> Vec<u8> {
+/// A progressive JPEG of 8 × 8 pixels whose scans do nothing; `frame` is the marker of its header.
+fn with_scans(frame: u8, scans: u32) -> Vec<u8> {
     let table = |class: u8, value: u8| {
         let mut table = vec![0xFF, 0xC4, 0, 20, class, 1];
         table.extend([0; 15]);
@@ -182,7 +182,7 @@ fn with_scans(scans: u32) -> Vec<u8> {
     };
     let mut jpeg = vec![0xFF, 0xD8, 0xFF, 0xDB, 0, 67, 0];
     jpeg.extend([1; 64]);
-    jpeg.extend([0xFF, 0xC2, 0, 11, 8, 0, 8, 0, 8, 1, 1, 0x11, 0]);
+    jpeg.extend([0xFF, frame, 0, 11, 8, 0, 8, 0, 8, 1, 1, 0x11, 0]);
     jpeg.extend(table(0x00, 0));
     jpeg.extend(table(0x10, 0));
     jpeg.extend([0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 0, 0, 0x7F]);
@@ -195,11 +195,14 @@ fn with_scans(scans: u32) -> Vec<u8> {
 
 #[test]
 fn scans_are_limited() {
-    decode(&with_scans(2)).unwrap();
-    let error = decode(&with_scans(SCAN_LIMIT + 10))
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("more than 64 scans"), "{error}");
+    const HUFFMAN: u8 = 0xC2;
+    const ARITHMETIC: u8 = 0xCA;
+    for (frame, limit) in [(HUFFMAN, 64), (ARITHMETIC, 16)] {
+        decode(&with_scans(frame, limit)).unwrap();
+        let error = decode(&with_scans(frame, limit + 1)).unwrap_err();
+        let expected = format!("more than {limit} scans");
+        assert!(error.to_string().contains(&expected), "{error}");
+    }
 }
 
 #[test]
