@@ -67,13 +67,24 @@ impl Supervised {
         self.shared.starts.load(Ordering::Relaxed)
     }
 
-    /// Asks the worker to end, and starts no other.
+    /// Asks the worker to end, and starts no other. Where the last one has just been killed, the next
+    /// one is started first, so that the status is that of a worker that was asked.
     ///
     /// # Errors
-    /// When it takes longer than `limit`, with the end of what it wrote.
+    /// When none becomes ready, or it does not end, within `limit`, with the end of what it wrote.
     pub fn drain(self, limit: Duration) -> Result<ExitStatus> {
+        let start = Instant::now();
+        let mut worker = loop {
+            let worker = self.worker();
+            if worker.is_ready() {
+                break worker;
+            }
+            anyhow::ensure!(start.elapsed() < limit, "the worker is not ready");
+            drop(worker);
+            std::thread::sleep(LOOK);
+        };
         self.shared.ending.store(true, Ordering::Relaxed);
-        self.worker().drain(limit)
+        worker.drain(limit)
     }
 }
 

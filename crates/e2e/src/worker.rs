@@ -137,17 +137,20 @@ impl Worker {
         })
     }
 
-    /// Waits until `/readyz` answers 200.
+    /// Whether `/readyz` answers 200.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.get("/readyz").is_ok_and(|got| got.status == 200)
+    }
+
+    /// Waits until it is ready.
     ///
     /// # Errors
     /// When the worker ends before that or takes too long, with the end of what it wrote.
     pub fn wait_until_ready(&mut self) -> Result<()> {
         let limit = self.ready_limit;
         let ready = poll_until(limit, || match self.process.try_wait() {
-            Ok(None) => self
-                .get("/readyz")
-                .is_ok_and(|got| got.status == 200)
-                .then_some(Ok(())),
+            Ok(None) => self.is_ready().then_some(Ok(())),
             Ok(Some(status)) => Some(Err(format!(
                 "the worker ended before it was ready, {status}"
             ))),
