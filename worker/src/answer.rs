@@ -8,8 +8,8 @@ use ncs_engine::{ImageError, Score};
 use ncs_protocol::properties::{HEADER_DEAD_AT, HEADER_DEAD_CODE, HEADER_DEAD_REASON};
 use ncs_protocol::topology::{DEAD, RESULTS_QUEUE};
 use ncs_protocol::{
-    Class, Encoding, ErrorCode, Failure, HeaderValue, Job, JobError, JobResult, ModelName, Outcome,
-    Properties, StageTimes,
+    Class, Encoding, ErrorCode, Failure, HeaderValue, Job, JobError, JobResult, MAX_BODY_BYTES,
+    ModelName, Outcome, Properties, StageTimes,
 };
 use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
@@ -24,9 +24,17 @@ pub struct Answers {
     pub labels: Labels,
     /// How many classes a result names, where the job does not say.
     pub top_k: u32,
+    /// And how many at most.
+    pub max_top_k: u32,
 }
 
 impl Answers {
+    /// How many classes the job's result names.
+    #[must_use]
+    pub fn top_k(&self, job: &Job<'_>) -> u32 {
+        job.top_k.unwrap_or(self.top_k).min(self.max_top_k)
+    }
+
     /// Names the scores' classes.
     #[must_use]
     pub fn classes(&self, scores: &[Score]) -> Outcome {
@@ -73,7 +81,7 @@ impl Answers {
         properties.persistent = true;
         // The client's deadline for its answer is not one for whoever looks at dead letters.
         properties.expiration = None;
-        // What the broker would not take back goes without its body.
+        // What the broker would not take back, or we would not have, goes without its body.
         let body = match failure.code {
             ErrorCode::TooLarge => Vec::new(),
             _ => delivery.body.clone(),
@@ -161,12 +169,19 @@ impl Answers {
     }
 }
 
-/// How a result reports a message that is no job.
+/// How a dead letter, and a result, report a message that is no job.
 #[must_use]
 pub fn job_failure(error: &JobError) -> Failure {
+    let message = match error {
+        // It can be raised up to the protocol's.
+        JobError::TooLarge { limit, .. } if *limit < MAX_BODY_BYTES => {
+            format!("{error} (--max-body)")
+        }
+        _ => error.to_string(),
+    };
     Failure {
         code: error.code(),
-        message: error.to_string(),
+        message,
     }
 }
 
@@ -180,10 +195,28 @@ pub fn image_failure(error: &ImageError) -> Failure {
         // What cannot be decoded, and whatever the engine may tell apart one day.
         _ => ErrorCode::UndecodableImage,
     };
-    Failure {
-        code,
-        message: error.to_string(),
-    }
+    let message = match *error {
+        ImageError::TooLarge {
+            width,
+            height,
+            max_side,
+            ..
+        } if width.max(height) > max_side.into() => format!(
+            "the image is {width}x{height} pixels; the worker decodes at most {max_side} per side \
+             (--max-image-side)"
+        ),
+        ImageError::TooLarge {
+            width,
+            height,
+            max_pixels,
+            ..
+        } => format!(
+            "the image is {width}x{height} pixels; the worker decodes at most {max_pixels} pixels \
+             (--max-image-pixels)"
+        ),
+        _ => error.to_string(),
+    };
+    Failure { code, message }
 }
 
 fn result_message(
@@ -200,5 +233,43 @@ fn result_message(
         mandatory: true,
         properties,
         body,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_refused_is_told_which_limit_it_was() {
+        let too_large = |width, height| ImageError::TooLarge {
+            width,
+            height,
+            max_pixels: 1000,
+            max_side: 100,
+        };
+        for (error, limit) in [
+            (
+                too_large(50, 50),
+                "at most 1000 pixels (--max-image-pixels)",
+            ),
+            (too_large(101, 2), "at most 100 per side (--max-image-side)"),
+            (too_large(2, 101), "at most 100 per side (--max-image-side)"),
+        ] {
+            let failure = image_failure(&error);
+            assert_eq!(failure.code, ErrorCode::ImageTooLarge);
+            assert!(failure.message.ends_with(limit), "{}", failure.message);
+        }
+        let too_large = |limit| JobError::TooLarge {
+            bytes: MAX_BODY_BYTES + 1,
+            limit,
+        };
+        let failure = job_failure(&too_large(2048));
+        assert_eq!(failure.code, ErrorCode::TooLarge);
+        let expected = "the body has 16777217 bytes; at most 2048 are allowed (--max-body)";
+        assert_eq!(failure.message, expected);
+        // The protocol's own limit cannot be raised.
+        let failure = job_failure(&too_large(MAX_BODY_BYTES));
+        assert!(failure.message.ends_with("allowed"), "{}", failure.message);
     }
 }

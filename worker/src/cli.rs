@@ -2,8 +2,11 @@
 
 #![expect(clippy::doc_markdown, reason = "help texts are not Markdown")]
 
+mod limits;
+mod size;
 mod time;
 
+pub use self::limits::LimitArgs;
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 use ncs_engine::{ColorOrder, DeviceChoice, Precision, Preprocessing};
@@ -147,6 +150,12 @@ pub struct RunArgs {
     #[arg(long, env = "NCS_DRAIN_TIMEOUT", default_value = "30s", value_name = "TIME",
           value_parser = time::within(Duration::ZERO..=time::DAY))]
     pub drain_timeout: Duration,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment here would become the command's help"
+    )]
+    pub limits: LimitArgs,
 }
 
 /// How pixels become tensor elements: (pixel − mean) ÷ scale, in the network's channel order.

@@ -13,9 +13,9 @@
 //! Beside it: [`network`] (load a network and say so), [`metrics`] and [`http`], and the commands
 //! that serve no jobs, [`devices`], [`doctor`] and [`mod@bench`].
 //!
-//! Everything that can grow is bounded: jobs in hand by the prefetch, messages by
-//! [`ncs_protocol::MAX_BODY_BYTES`], images by [`ncs_engine::ImageLimits`]. Whatever blocks
-//! (OpenVINO, decoding) runs on the pool's threads and never on the async ones.
+//! Everything that can grow is bounded: jobs in hand by the prefetch, what each of them may cost by
+//! [`cli::LimitArgs`], connections by [`http`]. Whatever blocks (OpenVINO, decoding) runs on the
+//! pool's threads and never on the async ones.
 
 pub mod answer;
 pub mod bench;

@@ -6,10 +6,10 @@ use crate::http::Endpoint;
 use crate::identity::Identity;
 use crate::labels::Labels;
 use crate::metrics::Metrics;
-use crate::pool::{Jobs, Shared};
+use crate::pool::{Gate, Jobs, Shared};
 use crate::session::{Drained, Session, Settings};
 use crate::supervisor::{Plan, Supervisor};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use ncs_broker::{BrokerError, Outage};
 use ncs_engine::Runtime;
 use ncs_program::exit::StartMeAgain;
@@ -36,12 +36,16 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<Infallible> {
     ncs_engine::check_model_files(&arguments.network.model)?;
     let directory = arguments.network.runtime.openvino_dir.clone();
     // Before the first thread starts: finding OpenVINO may set a variable of the environment.
+    ncs_engine::give_back_large_buffers();
     let runtime = Runtime::load(directory.as_deref())?;
     let metrics = Metrics::new()?;
     let answers = Arc::new(answers);
     let shared = Arc::new(Shared {
         answers: Arc::clone(&answers),
         preprocessing: arguments.pixels.preprocessing(),
+        max_body: arguments.limits.max_body,
+        images: arguments.limits.image(),
+        decoding: Gate::new(arguments.limits.decode_threads()),
         metrics: metrics.clone(),
         infer_timeout: arguments.infer_timeout,
     });
@@ -61,6 +65,7 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<Infallible> {
         topology: topology::for_worker(&answers.model),
         answers,
         drain_timeout: arguments.drain_timeout,
+        max_unconfirmed_results: arguments.limits.max_unconfirmed_results.into(),
         metrics,
         jobs,
         service: supervisor.service.clone(),
@@ -107,6 +112,7 @@ fn answers(arguments: &RunArgs) -> anyhow::Result<Answers> {
         model,
         labels,
         top_k: arguments.top_k,
+        max_top_k: arguments.limits.max_top_k,
     })
 }
 
@@ -154,10 +160,7 @@ async fn serve(
     };
     tokio::select! {
         end = serving => end,
-        end = endpoint.serve(settings.metrics.clone(), settings.service.clone()) => {
-            end.context("the metrics endpoint failed")?;
-            bail!("the metrics endpoint ended by itself")
-        }
+        never = endpoint.serve(settings.metrics.clone(), settings.service.clone()) => match never {},
     }
 }
 

@@ -35,6 +35,7 @@ pub use device::{Device, DeviceChoice, Target, is_stick};
 pub use error::{EngineError, ImageError};
 pub use image::{
     ColorOrder, ImageDecoder, ImageFormat, ImageLimits, Preprocessing, SCAN_LIMIT, copy_tensor,
+    give_back_large_buffers,
 };
 pub use input::{Element, InputSpec, Layout};
 pub use network::{Network, check_model_files};

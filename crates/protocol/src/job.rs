@@ -83,9 +83,14 @@ pub enum JobError {
         "content type '{0}' is not supported; send image/jpeg, image/png, image/bmp, image/webp, {CONTENT_TYPE_TENSOR} or {CONTENT_TYPE_BINCODE}"
     )]
     UnsupportedContentType(String),
-    /// More than [`MAX_BODY_BYTES`].
-    #[error("the body has {0} bytes; at most {MAX_BODY_BYTES} are allowed")]
-    TooLarge(usize),
+    /// More than [`MAX_BODY_BYTES`], or than a worker takes that is told to take less.
+    #[error("the body has {bytes} bytes; at most {limit} are allowed")]
+    TooLarge {
+        /// Bytes of the body.
+        bytes: usize,
+        /// The most that are taken.
+        limit: usize,
+    },
     /// The body is empty.
     #[error("the body is empty; it must hold an image or a tensor")]
     Empty,
@@ -195,7 +200,7 @@ impl JobError {
             }
             Self::UnsupportedVersion(_) => ErrorCode::UnsupportedVersion,
             Self::UnsupportedContentType(_) => ErrorCode::UnsupportedContentType,
-            Self::TooLarge(_) => ErrorCode::TooLarge,
+            Self::TooLarge { .. } => ErrorCode::TooLarge,
         }
     }
 }
@@ -203,9 +208,7 @@ impl JobError {
 impl<'m> Job<'m> {
     /// Reads a job from a message, without copying the image.
     pub fn from_message(properties: &'m Properties, body: &'m [u8]) -> Result<Self, JobError> {
-        if body.len() > MAX_BODY_BYTES {
-            return Err(JobError::TooLarge(body.len()));
-        }
+        check_size(body.len(), MAX_BODY_BYTES)?;
         if body.is_empty() {
             return Err(JobError::Empty);
         }
@@ -261,9 +264,7 @@ impl<'m> Job<'m> {
                 Content::Tensor(bytes) => (None, CONTENT_TYPE_TENSOR, bytes.to_vec()),
             },
         };
-        if body.len() > MAX_BODY_BYTES {
-            return Err(JobError::TooLarge(body.len()));
-        }
+        check_size(body.len(), MAX_BODY_BYTES)?;
         let mut properties = Properties {
             content_type: Some(content_type.to_owned()),
             kind,
@@ -293,6 +294,14 @@ impl<'m> Job<'m> {
         }
         Ok((properties, body))
     }
+}
+
+/// Refuses a body of more bytes than `limit`.
+pub fn check_size(bytes: usize, limit: usize) -> Result<(), JobError> {
+    if bytes > limit {
+        return Err(JobError::TooLarge { bytes, limit });
+    }
+    Ok(())
 }
 
 /// The id that names the job in its result: `message_id`, else the client's `correlation_id`.

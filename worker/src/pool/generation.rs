@@ -4,7 +4,7 @@ use super::infer::{Shared, Worker};
 use super::jobs::Jobs;
 use crate::received::Received;
 use anyhow::Context;
-use ncs_engine::{EngineError, ImageDecoder, ImageLimits, InferRequest, InputSpec};
+use ncs_engine::{EngineError, ImageDecoder, InferRequest, InputSpec};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -140,7 +140,7 @@ impl Generation {
         let mut threads = Vec::with_capacity(requests.len());
         let decoders = requests
             .iter()
-            .map(|_| ImageDecoder::new(input, shared.preprocessing.clone(), ImageLimits::default()))
+            .map(|_| ImageDecoder::new(input, shared.preprocessing.clone(), shared.images))
             .collect::<Result<Vec<_>, EngineError>>()?;
         // Before the threads start: they would find that another one serves, and end.
         jobs.serve(Some(id));

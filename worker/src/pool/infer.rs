@@ -3,6 +3,7 @@
 //! It decodes straight into its request's input tensor. With 4 requests per stick, 3 threads
 //! decode, wait or encode while the stick works for the fourth.
 
+use super::gate::Gate;
 use super::generation::{Cause, Slot};
 use super::jobs::Jobs;
 use crate::answer::{Answers, image_failure, job_failure};
@@ -11,10 +12,12 @@ use crate::received::Received;
 use anyhow::anyhow;
 use ncs_broker::Message;
 use ncs_engine::{
-    EngineError, ImageDecoder, ImageError, ImageFormat, InferRequest, InputSpec, Preprocessing,
-    copy_tensor,
+    EngineError, ImageDecoder, ImageError, ImageFormat, ImageLimits, InferRequest, InputSpec,
+    Preprocessing, copy_tensor,
 };
-use ncs_protocol::{Content, ErrorCode, Failure, ImageType, Job, Outcome, StageTimes};
+use ncs_protocol::{
+    Content, ErrorCode, Failure, ImageType, Job, JobError, Outcome, StageTimes, job,
+};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,10 +33,24 @@ pub struct Shared {
     pub answers: Arc<Answers>,
     /// How pixels become tensor elements.
     pub preprocessing: Preprocessing,
+    /// The most bytes of a message.
+    pub max_body: usize,
+    /// How large an image may be.
+    pub images: ImageLimits,
+    /// How many images are decoded at once, by the threads of all generations.
+    pub decoding: Gate,
     /// Where stage times are recorded.
     pub metrics: Metrics,
     /// How long an inference may take.
     pub infer_timeout: Duration,
+}
+
+impl Shared {
+    /// Reads the job of a message that is not too large.
+    fn job<'r>(&self, received: &'r Received) -> Result<Job<'r>, JobError> {
+        job::check_size(received.body.len(), self.max_body)?;
+        Job::from_message(&received.properties, &received.body)
+    }
 }
 
 /// An infer request and what it takes to use it.
@@ -88,7 +105,7 @@ impl Worker {
             code: ErrorCode::Internal,
             message: format!("its inference failed {failures} times: {error:#}"),
         };
-        match Job::from_message(&job.properties, &job.body) {
+        match self.shared.job(&job) {
             Ok(parsed) => {
                 let outcome = Outcome::Error(failure);
                 let times = StageTimes::default();
@@ -117,7 +134,7 @@ impl Worker {
             };
             return Ok(self.dead_letter(received, failure));
         }
-        let job = match Job::from_message(&received.properties, &received.body) {
+        let job = match self.shared.job(received) {
             Ok(job) => job,
             Err(error) => return Ok(self.dead_letter(received, job_failure(&error))),
         };
@@ -161,10 +178,8 @@ impl Worker {
         self.slot.idle();
         inferred?;
         let answers = &self.shared.answers;
-        let top_k = job.top_k.unwrap_or(answers.top_k);
-        let scores = self
-            .request
-            .top_k(usize::try_from(top_k).unwrap_or(usize::MAX))?;
+        let top_k = usize::try_from(answers.top_k(job)).unwrap_or(usize::MAX);
+        let scores = self.request.top_k(top_k)?;
         times.infer_us = micros(start.elapsed());
         if let Some(score) = scores.iter().find(|score| !score.score.is_finite()) {
             let message = format!(
@@ -185,6 +200,7 @@ impl Worker {
         let mut tensor = self.request.input_mut()?;
         Ok(match job.content {
             Content::Image(image_type, bytes) => {
+                let _place = self.shared.decoding.enter();
                 self.decoder
                     .decode_into(bytes, Some(format_of(image_type)), &mut tensor)
             }

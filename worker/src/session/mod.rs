@@ -39,6 +39,8 @@ pub struct Settings {
     pub answers: Arc<Answers>,
     /// How long to finish what is in hand after shutdown.
     pub drain_timeout: Duration,
+    /// How many results may wait at once for the broker's confirm.
+    pub max_unconfirmed_results: usize,
     /// The worker's figures.
     pub metrics: Metrics,
     /// Where jobs wait for an infer request.

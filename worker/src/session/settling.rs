@@ -27,7 +27,9 @@ impl Work<'_> {
         let mut settling = FuturesUnordered::new();
         loop {
             tokio::select! {
-                Some(finished) = to_publish.recv() => {
+                Some(finished) = to_publish.recv(),
+                    if settling.len() < self.settings.max_unconfirmed_results =>
+                {
                     settling.push(self.settle(publisher, finished));
                 }
                 Some(settled) = settling.next() => self.settled(settled?),

@@ -6,13 +6,16 @@ use ncs_protocol::properties::{HEADER_DEAD_CODE, HEADER_DEAD_REASON};
 use ncs_protocol::topology::{DEAD, RESULTS_QUEUE};
 use ncs_protocol::{ErrorCode, JobResult, Outcome, Properties};
 
-fn digit() -> Vec<u8> {
+pub(crate) fn digit() -> Vec<u8> {
     std::fs::read(runtime().digits_dir().join("0000.png")).expect("a digit")
 }
 
-/// A PNG that announces 65535×65535 pixels: signature, IHDR with its CRC, and an empty IDAT.
-fn huge_png() -> Vec<u8> {
-    let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\xff\xff\0\0\xff\xff\x08\x02\0\0\0".to_vec();
+/// A PNG that announces so many pixels: signature, IHDR with its CRC, and an empty IDAT.
+pub(crate) fn png_announcing(width: u32, height: u32) -> Vec<u8> {
+    let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
+    png.extend_from_slice(&width.to_be_bytes());
+    png.extend_from_slice(&height.to_be_bytes());
+    png.extend_from_slice(b"\x08\x02\0\0\0");
     png.extend_from_slice(&crc32(&png[12..29]).to_be_bytes());
     png.extend_from_slice(b"\0\0\0\0IDAT");
     png.extend_from_slice(&crc32(b"IDAT").to_be_bytes());
@@ -38,7 +41,11 @@ fn bad_images_get_an_error_result_and_the_worker_goes_on() {
         let cases = [
             ("image/png", truncated, ErrorCode::UndecodableImage),
             ("image/jpeg", digit(), ErrorCode::UndecodableImage),
-            ("image/png", huge_png(), ErrorCode::ImageTooLarge),
+            (
+                "image/png",
+                png_announcing(65_535, 65_535),
+                ErrorCode::ImageTooLarge,
+            ),
             (
                 "application/octet-stream",
                 vec![0; 255],

@@ -2,8 +2,8 @@
 //!
 //! The way of one image, each step in a file of its own: tell the format (`format.rs`), read the
 //! header and check it against the limits (`limits.rs`), decode (`jpeg.rs` with `segments.rs` for the
-//! format that matters, `raster.rs` with `webp.rs` for the others), resize (`resize.rs`), turn as
-//! EXIF says (`orientation.rs`), and write into the tensor (`tensor.rs`).
+//! format that matters, `raster.rs` with `webp.rs` and within `memory.rs` for the others), resize
+//! (`resize.rs`), turn as EXIF says (`orientation.rs`), and write into the tensor (`tensor.rs`).
 //!
 //! Between the steps a pixel is one byte (grey models) or four (colour models: the model's three
 //! channels in the model's order, and one that is ignored). Four, because resizing and converting
@@ -14,6 +14,7 @@ mod format;
 mod jpeg;
 mod limits;
 mod lossless;
+mod memory;
 mod orientation;
 mod preprocessing;
 mod raster;
@@ -31,6 +32,7 @@ pub use self::format::ImageFormat;
 use self::jpeg::JpegReader;
 pub use self::jpeg::SCAN_LIMIT;
 pub use self::limits::ImageLimits;
+pub use self::memory::give_back_large_buffers;
 use self::orientation::{is_sideways, turn};
 pub use self::preprocessing::{ColorOrder, Preprocessing};
 use self::resize::Stretcher;
@@ -38,8 +40,9 @@ use self::tensor::TensorWriter;
 pub use self::tensor::copy_tensor;
 use crate::{Element, EngineError, ImageError, InputSpec, Layout};
 
-/// Buffers above this are given back after the image that needed them.
-const KEPT_BYTES: usize = 16 << 20;
+/// Buffers above this are given back after the image that needed them. It is room for a million pixels,
+/// more than is left of most JPEGs that are scaled down while they are decoded.
+const KEPT_BYTES: usize = 4 << 20;
 
 /// Decodes images into input tensors. `Send`; one per thread, since it keeps its buffers and its
 /// JPEG decoder from image to image.

@@ -1,13 +1,15 @@
 //! PNG, BMP and WebP, through the `image` crate.
 
-use std::io::Cursor;
-
 use image::error::ImageError as DecodeError;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageBuffer, ImageDecoder as _, ImageReader, Limits, Pixel};
 
+use super::memory::{Budget, Metered};
 use super::{Decoded, ImageFormat, ImageLimits, PixelKind, room, webp};
 use crate::{ColorOrder, ImageError};
+
+/// Only EXIF is looked at, and that is some kilobytes.
+const METADATA_BYTES: u64 = 1 << 20;
 
 /// Decodes into `buffer`. Alpha is dropped and 16 bits become 8 by leaving the lower ones, as
 /// OpenCV's `imread` does.
@@ -21,21 +23,18 @@ pub(super) fn decode(
     if format == ImageFormat::Webp {
         webp::check_claims(encoded, limits)?;
     }
-    let mut reader = ImageReader::with_format(Cursor::new(encoded), named(format));
-    // 8 bytes per pixel for 16-bit RGBA, and as much again for what a decoder needs beside it: a PNG
-    // brings a colour profile, which is inflated up to this limit, even if there is but one pixel.
-    let pixels = match format {
-        ImageFormat::Png => png_pixels(encoded),
-        _ => limits.max_pixels,
-    };
-    let pixels = pixels.min(limits.max_pixels);
-    let mut memory = Limits::default();
-    memory.max_alloc = Some(pixels.saturating_mul(16).saturating_add(1 << 20));
-    reader.limits(memory);
+    let budget = Budget::new();
+    let mut reader = ImageReader::with_format(Metered::new(encoded, &budget), named(format));
+    // Of the three, only PNG's decoder heeds it, and only for metadata. A colour profile, which is
+    // compressed and read at one go, would grow up to it.
+    let mut metadata = Limits::default();
+    metadata.max_alloc = Some(METADATA_BYTES);
+    reader.limits(metadata);
 
     let mut decoder = reader.into_decoder().map_err(told)?;
     let (width, height) = decoder.dimensions();
     limits.check(width.into(), height.into())?;
+    budget.allow(u64::from(width) * u64::from(height));
     // EXIF that cannot be read says nothing about the picture.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let image = DynamicImage::from_decoder(decoder).map_err(told)?;
@@ -47,17 +46,6 @@ pub(super) fn decode(
         height,
         orientation,
     })
-}
-
-/// As the first chunk announces, which is the header in every PNG.
-fn png_pixels(encoded: &[u8]) -> u64 {
-    match encoded.get(16..24) {
-        Some(&[w0, w1, w2, w3, h0, h1, h2, h3]) => {
-            let side = |bytes| u64::from(u32::from_be_bytes(bytes));
-            side([w0, w1, w2, w3]) * side([h0, h1, h2, h3])
-        }
-        _ => 0,
-    }
 }
 
 const fn named(format: ImageFormat) -> image::ImageFormat {

@@ -9,6 +9,9 @@ use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
 use super::*;
 
+#[path = "../../../../fuzz/properties/inputs.rs"]
+mod inputs;
+
 const WIDTH: usize = 48;
 const HEIGHT: usize = 40;
 
@@ -333,4 +336,15 @@ proptest! {
         must_not_panic(&encoded, None);
         must_not_panic(&encoded[..cut.index(encoded.len())], None);
     }
+}
+
+#[test]
+fn no_committed_image_asks_for_more_memory_than_its_pixels_need() {
+    /// The largest of them has 400 × 300 pixels, and asks for less than a megabyte.
+    const MAX_BYTES: usize = 4 << 20;
+    inputs::hold_all("image", |encoded| {
+        let (asked, decoded) = memory::asked_during(|| decode(encoded));
+        assert!(asked < MAX_BYTES, "{asked} bytes");
+        decoded.is_ok()
+    });
 }

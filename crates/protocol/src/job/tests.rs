@@ -150,7 +150,7 @@ fn a_job_that_is_too_large_for_the_broker_is_refused_by_the_sender() {
     let refused = job(Content::Tensor(&image)).to_message(Encoding::Bincode);
     assert!(matches!(
         refused,
-        Err(JobError::TooLarge(_) | JobError::Malformed(_))
+        Err(JobError::TooLarge { .. } | JobError::Malformed(_))
     ));
 }
 
