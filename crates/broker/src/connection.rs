@@ -2,13 +2,13 @@
 
 use crate::limit::{limited, limited_declaration};
 use crate::properties::short;
-use crate::{Address, BrokerError, Consumer, Getter, OPERATION_LIMIT, Publisher};
+use crate::{Address, BrokerError, Consumer, Getter, OPERATION_LIMIT, Publisher, opening};
 use futures_util::StreamExt;
 use lapin::options::{
     ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{ConnectionProperties, ConnectionStatus, Event};
+use lapin::{ConnectionStatus, Event};
 use ncs_protocol::Topology;
 use ncs_protocol::topology::{Argument, ExchangeKind};
 use std::pin::pin;
@@ -29,13 +29,12 @@ pub struct QueueState {
 }
 
 impl Connection {
-    /// Connects and logs in. `name` is what RabbitMQ's own UI shows.
+    /// Connects and logs in. `name` is what RabbitMQ's own UI shows. May be dropped at any time, and
+    /// then leaves nothing behind.
     pub async fn open(address: &Address, name: &str) -> Result<Self, BrokerError> {
-        let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let opening = lapin::Connection::connect_uri(address.uri(), properties);
+        let opening = opening::open(address, name);
         match tokio::time::timeout(OPERATION_LIMIT, opening).await {
-            Ok(Ok(connection)) => Ok(Self { connection }),
-            Ok(Err(error)) => Err(BrokerError::from_handshake(address, &error)),
+            Ok(opened) => opened.map(|connection| Self { connection }),
             Err(_elapsed) => Err(BrokerError::Unreachable {
                 address: address.clone(),
                 reason: format!("no answer within {} s", OPERATION_LIMIT.as_secs()),

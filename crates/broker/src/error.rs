@@ -1,15 +1,16 @@
 //! What can go wrong with the broker, sorted by what the program does about it.
 
+use crate::refusal;
 use crate::{Address, OPERATION_LIMIT};
 use lapin::ErrorKind;
-use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 
 /// An operation on the broker failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum BrokerError {
     /// The address is not an AMQP URL.
     #[error(
-        "'{given}' is not a broker's address: {reason}; expected amqp://user:password@host:5672/vhost"
+        "{given} is not a broker's address: {reason}; expected amqp://user:password@host:5672/vhost"
     )]
     InvalidAddress {
         /// What was given, without a password.
@@ -17,6 +18,10 @@ pub enum BrokerError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file or flag that says how to reach the broker cannot be used. The sentence names both, and
+    /// the remedy.
+    #[error("{0}")]
+    Misconfigured(String),
     /// Nothing answers there.
     #[error("no broker answers at {address}: {reason}; check the address and that RabbitMQ runs")]
     Unreachable {
@@ -25,30 +30,38 @@ pub enum BrokerError {
         /// What the system says.
         reason: String,
     },
-    /// The broker answers and declines: credentials, virtual host, or it is no AMQP broker.
-    #[error(
-        "the broker at {address} declines the connection: {reason}; check user, password and \
-         virtual host"
-    )]
+    /// Something answers, and it is no broker, or none to be trusted.
+    #[error("cannot use the broker at {address}: {reason}; {remedy}")]
+    Unusable {
+        /// Where.
+        address: Address,
+        /// What is wrong with it.
+        reason: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// The broker answers and declines: credentials, virtual host, permissions.
+    #[error("the broker at {address} declines the connection: {reason}; {remedy}")]
     Declined {
         /// Where.
         address: Address,
         /// What the broker says.
         reason: String,
+        /// What to do.
+        remedy: String,
     },
     /// The queue or exchange does not exist.
     #[error("the broker has no such thing: {0}")]
     NotFound(String),
     /// The queue or exchange exists with other arguments, or may not be used.
-    #[error(
-        "the broker refuses {doing}: {reason}; a queue that another release declared with other \
-         arguments must be emptied and deleted, a missing permission granted"
-    )]
+    #[error("the broker refuses us while {doing}: {reason}; {remedy}")]
     Refused {
         /// What was tried.
         doing: &'static str,
         /// What the broker says.
         reason: String,
+        /// What to do.
+        remedy: String,
     },
     /// The message cannot be sent as it is.
     #[error("the message cannot be sent: {0}")]
@@ -87,15 +100,19 @@ impl BrokerError {
                 doing: "working",
                 reason,
             },
-            Self::Refused { doing, reason } => Self::Lost { doing, reason },
+            Self::Refused { doing, reason, .. } => Self::Lost { doing, reason },
             other => other,
         }
     }
 
     /// An error while messages flow. Whatever the broker says (it closes a channel for a consumer
-    /// that takes too long as for a deleted exchange), connecting and declaring anew is the remedy.
+    /// that takes too long as for a deleted exchange), connecting and declaring anew is the remedy;
+    /// only a missing permission stays missing.
     pub(crate) fn lost(doing: &'static str, error: &lapin::Error) -> Self {
         let reason = match error.kind() {
+            ErrorKind::ProtocolError(amqp) if refusal::is_missing_permission(amqp) => {
+                return refusal::sort(doing, amqp);
+            }
             ErrorKind::ProtocolError(amqp) => amqp.get_message().to_string(),
             _ => error.to_string(),
         };
@@ -107,39 +124,14 @@ impl BrokerError {
         let ErrorKind::ProtocolError(amqp) = error.kind() else {
             return Self::lost(doing, error);
         };
-        let reason = amqp.get_message().to_string();
         match amqp.kind() {
-            AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) => Self::NotFound(reason),
+            AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) => {
+                Self::NotFound(amqp.get_message().to_string())
+            }
             AMQPErrorKind::Soft(
                 AMQPSoftError::PRECONDITIONFAILED | AMQPSoftError::ACCESSREFUSED,
-            ) => Self::Refused { doing, reason },
-            _ => Self::Lost { doing, reason },
-        }
-    }
-
-    /// Sorts an error of the handshake.
-    pub(crate) fn from_handshake(address: &Address, error: &lapin::Error) -> Self {
-        let address = address.clone();
-        match error.kind() {
-            ErrorKind::ProtocolError(amqp) => {
-                let reason = amqp.get_message().to_string();
-                let reason = reason.trim_end_matches('.').to_owned();
-                match amqp.kind() {
-                    // The broker is shutting down, or out of resources for now.
-                    AMQPErrorKind::Hard(
-                        AMQPHardError::CONNECTIONFORCED | AMQPHardError::INTERNALERROR,
-                    ) => Self::Unreachable { address, reason },
-                    _ => Self::Declined { address, reason },
-                }
-            }
-            ErrorKind::InvalidProtocolVersion(_) | ErrorKind::ParsingError(_) => Self::Declined {
-                address,
-                reason: "it does not speak AMQP 0-9-1; check the port".to_owned(),
-            },
-            _ => Self::Unreachable {
-                address,
-                reason: error.to_string(),
-            },
+            ) => refusal::sort(doing, amqp),
+            _ => Self::lost(doing, error),
         }
     }
 }

@@ -5,7 +5,8 @@
 //! and the program drops everything and opens a new [`Link`], paced by [`Outage`]. lapin's own
 //! recovery is not used, because it was seen not to come back after a broker's restart.
 //!
-//! Reading order: [`address`], [`link`], [`connection`], [`publisher`], [`consumer`].
+//! Reading order: [`address`] and [`tls`], then `opening` (with `refusal` and `stranger`, for when it
+//! fails), [`link`], [`connection`], [`publisher`], [`consumer`].
 //!
 //! Bounds: every wait on the network ends after [`OPERATION_LIMIT`]; the exception is a publisher
 //! that the broker itself has blocked (memory or disk alarm), which waits until it is unblocked.
@@ -15,11 +16,16 @@ pub mod connection;
 pub mod consumer;
 mod death;
 mod error;
+mod files;
 mod limit;
 pub mod link;
+mod opening;
 mod properties;
 pub mod publisher;
 mod reconnect;
+mod refusal;
+mod stranger;
+pub mod tls;
 
 pub use address::{Address, UncheckedAddress};
 pub use connection::Connection;
@@ -29,3 +35,4 @@ pub use error::BrokerError;
 pub use limit::OPERATION_LIMIT;
 pub use link::{Link, Outage};
 pub use publisher::{Confirm, Confirmed, Message, Publisher, Returned};
+pub use tls::TlsFiles;

@@ -1,0 +1,163 @@
+//! Opening a connection: TCP, TLS, then AMQP's own handshake.
+//!
+//! lapin would do the first two itself, on a thread of its own for each connection, and would wait
+//! there without limit for a server that accepts and never says a word: giving up on it would leave
+//! the thread behind. So they are done here, where giving up is dropping a future, and lapin is handed
+//! a stream that is ready; of that, a second handle is kept, to hang up with.
+
+use crate::tls::{self, Tls};
+use crate::{Address, BrokerError, refusal, stranger};
+use async_compat::Compat;
+use futures_util::AsyncReadExt;
+use lapin::{AsyncTcpStream, ConnectionProperties, ErrorKind};
+use std::io;
+use std::net::Shutdown;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+type Stream = AsyncTcpStream<Compat<TcpStream>>;
+
+/// What RabbitMQ shows of all our connections, beside their names.
+const PRODUCT: &str = "ncs-fleet";
+
+/// Opens a connection. Has no limit of its own: it may be dropped at any time, and then nothing of it
+/// is left, neither a socket nor a thread.
+pub(crate) async fn open(address: &Address, name: &str) -> Result<lapin::Connection, BrokerError> {
+    let (stream, line) = match connect(address).await {
+        Ok(connected) => connected,
+        Err(error) => return Err(unreachable(address, &error)),
+    };
+    let stream = match address.tls() {
+        None => stream,
+        Some(tls) => match shake_hands(stream, tls, address).await {
+            Ok(stream) => stream,
+            Err(error) => return Err(broken(address, &error).await),
+        },
+    };
+    match log_in(stream, address, name).await {
+        Ok(connection) => {
+            line.keep();
+            Ok(connection)
+        }
+        Err(error) => Err(sort(address, &error).await),
+    }
+}
+
+/// Connects, and returns the stream and what hangs up.
+async fn connect(address: &Address) -> io::Result<(Stream, Line)> {
+    let stream = TcpStream::connect(address.host_and_port()).await?;
+    stream.set_nodelay(true)?;
+    let stream = stream.into_std()?;
+    let line = Line(Some(stream.try_clone()?));
+    let stream = Compat::new(TcpStream::from_std(stream)?);
+    Ok((Stream::Plain(stream), line))
+}
+
+async fn shake_hands(stream: Stream, tls: &Tls, address: &Address) -> io::Result<Stream> {
+    let (host, _) = address.host_and_port();
+    stream.into_rustls(tls.connector(), host).await
+}
+
+async fn log_in(stream: Stream, address: &Address, name: &str) -> lapin::Result<lapin::Connection> {
+    let properties = ConnectionProperties::default()
+        .with_connection_name(name.into())
+        // lapin's own name and version stand there unless both are given.
+        .with_client_property("product".into(), PRODUCT.into())
+        .with_client_property("version".into(), env!("CARGO_PKG_VERSION").into());
+    // lapin asks for a stream whenever it connects. It does so once: its own recovery is off.
+    let stream = Mutex::new(Some(stream));
+    let connect = async move |_, _| {
+        let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
+        stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected).into())
+    };
+    let runtime = lapin::runtime::default_runtime()?;
+    lapin::Connection::connector(address.uri(), runtime, connect, properties).await
+}
+
+/// A second handle of a socket. Dropping it hangs up, which ends whatever waits for the other.
+struct Line(Option<std::net::TcpStream>);
+
+impl Line {
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if let Some(socket) = &self.0 {
+            // An error: it is gone already.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+/// Sorts an error of AMQP's handshake.
+async fn sort(address: &Address, error: &lapin::Error) -> BrokerError {
+    match error.kind() {
+        ErrorKind::ProtocolError(amqp) => refusal::of_connection(address, amqp),
+        ErrorKind::IOError(error) => broken(address, error).await,
+        ErrorKind::InvalidProtocolVersion(_) | ErrorKind::ParsingError(_) => {
+            stranger::introduce(address).await
+        }
+        _ => BrokerError::Unreachable {
+            address: address.clone(),
+            reason: error.to_string(),
+        },
+    }
+}
+
+/// Sorts an error of a connection that was there.
+async fn broken(address: &Address, error: &io::Error) -> BrokerError {
+    if let Some(sorted) = tls::sort(address, error) {
+        return sorted;
+    }
+    match timeout(VERDICT_LIMIT, verdict(address)).await {
+        Ok(Some(verdict)) => verdict,
+        _ => unreachable(address, error),
+    }
+}
+
+/// A broker that has just hung up on us does so again at once.
+const VERDICT_LIMIT: Duration = Duration::from_secs(2);
+/// How often it is listened to. It is mostly heard the first time.
+const VERDICT_TRIES: usize = 5;
+
+/// What a broker with TLS thinks of our certificate, where it has hung up.
+///
+/// It says so before that, but the system drops its last words together with the connection if we have
+/// talked on meanwhile: with TLS 1.3 lapin has, since for us the handshake was over; before 1.3 rustls
+/// has finished it. So this connects anew, and listens instead of talking.
+async fn verdict(address: &Address) -> Option<BrokerError> {
+    let tls = address.tls()?;
+    for _ in 0..VERDICT_TRIES {
+        let (stream, _line) = connect(address).await.ok()?;
+        let error = match shake_hands(stream, tls, address).await {
+            Ok(mut stream) => stream.read(&mut [0]).await.err()?,
+            Err(error) => error,
+        };
+        if let Some(verdict) = tls::sort(address, &error) {
+            return Some(verdict);
+        }
+    }
+    None
+}
+
+fn unreachable(address: &Address, error: &io::Error) -> BrokerError {
+    BrokerError::Unreachable {
+        address: address.clone(),
+        reason: match error.kind() {
+            io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe => HUNG_UP.to_owned(),
+            _ => error.to_string(),
+        },
+    }
+}
+
+/// A proxy before a broker that is starting does this too, Docker's among them, so it may pass.
+const HUNG_UP: &str = "the connection is closed without a word, as by a broker that starts or \
+                       stops, or by another server";
