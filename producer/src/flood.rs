@@ -98,7 +98,7 @@ impl<'a> Flood<'a> {
     fn new(arguments: &'a FloodArgs, images: Vec<Image>) -> anyhow::Result<Self> {
         let results = arguments.results.as_deref();
         Ok(Self {
-            address: arguments.broker.amqp_url.check()?,
+            address: arguments.broker.address()?,
             results: results.map(Results::create).transpose()?,
             arguments,
             images,
@@ -194,7 +194,9 @@ impl<'a> Flood<'a> {
 
     async fn connect(&self) -> Result<Session, BrokerError> {
         let FloodArgs { model, window, .. } = self.arguments;
-        let name = format!("ncs-producer {} flood {model}", std::process::id());
+        let host = gethostname::gethostname();
+        let host = host.to_string_lossy();
+        let name = format!("ncs-producer {host}/{} {model}", std::process::id());
         let link = Link::open(&self.address, &name).await?;
         link.consuming
             .declare(&topology::for_producer(&self.result_queue))

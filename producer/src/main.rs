@@ -3,10 +3,11 @@
 use clap::Parser;
 use ncs_producer::cli::{Cli, Command};
 use ncs_producer::flood;
-use ncs_program::{exit, logging};
+use ncs_program::{exit, logging, start};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    start::hide_password();
     let cli = Cli::parse();
     logging::start();
     let outcome = match &cli.command {

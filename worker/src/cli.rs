@@ -294,7 +294,7 @@ mod tests {
         let Command::Run(run) = cli.command else {
             panic!("not run")
         };
-        let error = run.broker.amqp_url.check().unwrap_err().to_string();
+        let error = run.broker.address().unwrap_err().to_string();
         assert!(
             error.contains("rabbit") && !error.contains("s3cret"),
             "{error}"

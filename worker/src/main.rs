@@ -1,12 +1,13 @@
 //! The `ncs-worker` program.
 
 use clap::Parser;
-use ncs_program::{exit, logging};
+use ncs_program::{exit, logging, start};
 use ncs_worker::cli::{Cli, Command};
 use ncs_worker::{bench, devices, doctor, service};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    start::hide_password();
     let cli = Cli::parse();
     logging::start();
     let outcome = match &cli.command {

@@ -31,7 +31,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(8);
 /// start.
 pub fn run(arguments: &RunArgs) -> anyhow::Result<Infallible> {
     // What is wrong with the arguments is told before a network is compiled for minutes.
-    let address = arguments.broker.amqp_url.check()?;
+    let address = arguments.broker.address()?;
     let answers = answers(arguments)?;
     ncs_engine::check_model_files(&arguments.network.model)?;
     let directory = arguments.network.runtime.openvino_dir.clone();

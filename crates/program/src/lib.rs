@@ -1,7 +1,8 @@
-//! What both programs do alike: how they begin and end (logging, signals, the exit code), and which
-//! broker they are told to use.
+//! What both programs do alike: how they begin and end (hiding a password, logging, signals, the exit
+//! code), and which broker they are told to use.
 
 pub mod cli;
 pub mod exit;
 pub mod logging;
 pub mod shutdown;
+pub mod start;

@@ -1,9 +1,13 @@
 //! Logging to standard error.
 
 use std::io::IsTerminal;
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::prelude::*;
 
-/// Starts logging. `NCS_LOG` takes a filter such as `debug` or `info,ncs_worker=trace`.
+/// Starts logging. `NCS_LOG` takes a filter such as `debug` or `info,ncs_worker=trace`; lapin says no
+/// more than at `debug`.
 pub fn start() {
     // lapin logs each broken connection as an error, with whole messages; we say it once.
     let filter = std::env::var("NCS_LOG").unwrap_or_else(|_| "info,lapin=off".to_owned());
@@ -12,5 +16,10 @@ pub fn start() {
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .with_writer(std::io::stderr)
+        .finish()
+        // At this level it writes whole frames byte by byte: the password, and images.
+        .with(filter_fn(|event| {
+            *event.level() < Level::TRACE || !event.target().starts_with("lapin")
+        }))
         .init();
 }

@@ -1,34 +1,35 @@
 //! The broker, and what waits in its queues.
 
 use super::finding::Finding;
+use crate::identity::Identity;
 use anyhow::Context;
 use ncs_broker::connection::QueueState;
-use ncs_broker::{BrokerError, Connection, UncheckedAddress};
+use ncs_broker::{Address, BrokerError, Connection};
+use ncs_program::cli::BrokerArgs;
 use ncs_protocol::ModelName;
 use ncs_protocol::properties::HEADER_DEAD_REASON;
 use ncs_protocol::topology::{self, DEAD, RESULTS_QUEUE};
 
 /// Logs in, and looks at the queues without declaring any.
 pub(super) fn check(
-    url: &UncheckedAddress,
+    broker: &BrokerArgs,
     model: Option<&ModelName>,
 ) -> anyhow::Result<Vec<Finding>> {
+    let address = match broker.address() {
+        Ok(address) => address,
+        Err(error) => return Ok(vec![failure(&error)]),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the async runtime")?;
-    Ok(runtime.block_on(look(url, model)))
+    Ok(runtime.block_on(look(&address, model)))
 }
 
-async fn look(url: &UncheckedAddress, model: Option<&ModelName>) -> Vec<Finding> {
-    let opened = match url.check() {
-        Ok(address) => Connection::open(&address, "ncs-worker doctor")
-            .await
-            .map(|connection| (address, connection)),
-        Err(error) => Err(error),
-    };
-    let (address, connection) = match opened {
-        Ok(opened) => opened,
+async fn look(address: &Address, model: Option<&ModelName>) -> Vec<Finding> {
+    let name = format!("ncs-worker {} doctor", Identity::of_this_process());
+    let connection = match Connection::open(address, &name).await {
+        Ok(connection) => connection,
         Err(error) => return vec![failure(&error)],
     };
     let mut findings = vec![Finding::ok(format!("broker at {address}: logged in"))];

@@ -50,7 +50,7 @@ pub fn run(arguments: &DoctorArgs) -> ExitCode {
         _ => None,
     };
     let name = name_of_model(&mut report, arguments);
-    match broker::check(&arguments.broker.amqp_url, name.as_ref()) {
+    match broker::check(&arguments.broker, name.as_ref()) {
         Ok(findings) => report.tell_all(findings),
         Err(error) => report.tell(&Finding::problem(format!("{error:#}"))),
     }
