@@ -58,6 +58,9 @@ pub fn run(arguments: &FloodArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// Silence that makes us ask the broker whether it blocks publishers, and say so if it does.
+const SILENCE: Duration = Duration::from_secs(5);
+
 /// A broker that takes longer for an empty message holds up the workers' results too.
 const HELD_UP: Duration = Duration::from_secs(1);
 
@@ -82,6 +85,8 @@ struct Flood<'a> {
     window: Semaphore,
     start: Instant,
     last_progress: Cell<Instant>,
+    /// When the broker was last asked whether it blocks publishers.
+    asked: Cell<Instant>,
     /// The broker refuses jobs at the moment; said once until it takes them again.
     refusing: Cell<bool>,
     shutdown: CancellationToken,
@@ -107,6 +112,7 @@ impl<'a> Flood<'a> {
             window: Semaphore::new(usize::from(arguments.window)),
             start: Instant::now(),
             last_progress: Cell::new(Instant::now()),
+            asked: Cell::new(Instant::now()),
             refusing: Cell::new(false),
             shutdown: CancellationToken::new(),
         })
@@ -275,22 +281,31 @@ impl<'a> Flood<'a> {
     /// Jobs are unanswered, and none has been answered for too long, although workers may publish.
     async fn has_timed_out(&self, publisher: &Publisher) -> anyhow::Result<bool> {
         let timeout = self.arguments.timeout;
-        let silent = || {
-            self.ledger.borrow().unanswered() > 0 && self.last_progress.get().elapsed() > timeout
+        let silent_for = |limit| {
+            let silence = self.last_progress.get().elapsed();
+            self.ledger.borrow().unanswered() > 0 && silence > limit
         };
         if publisher.is_blocked() {
             self.last_progress.set(Instant::now());
         }
-        if !silent() {
+        // With a full window we publish nothing, so we are not told that publishers are blocked: we ask
+        // early in each silence, and once more before we give up.
+        let was_asked = self.asked.get() > self.last_progress.get();
+        let patience = if was_asked {
+            timeout
+        } else {
+            SILENCE.min(timeout)
+        };
+        if !silent_for(patience) {
             return Ok(false);
         }
-        // With a full window we publish nothing, so we are not told that publishers are blocked.
-        let knocked = Instant::now();
+        let now = Instant::now();
+        self.asked.set(now);
         publisher.knock().await?;
-        if knocked.elapsed() > HELD_UP {
+        if now.elapsed() > HELD_UP {
             self.last_progress.set(Instant::now());
         }
-        if !silent() {
+        if !silent_for(timeout) {
             return Ok(false);
         }
         let unanswered = self.ledger.borrow().unanswered();
