@@ -177,8 +177,12 @@ impl Connection {
         }
     }
 
-    /// Says goodbye. An error is of no use to anybody: the connection is gone either way.
+    /// Says goodbye. An error is of no use to anybody: the connection is gone either way. While the
+    /// broker blocks it, nothing is written on it, so it ends without a word then.
     pub async fn close(self) {
+        if self.connection.status().blocked() {
+            return;
+        }
         let goodbye = self.connection.close(200, ShortString::from("goodbye"));
         if let Err(error) = limited("closing the connection", goodbye).await {
             tracing::debug!(%error, "closing the connection");
