@@ -184,6 +184,16 @@ impl RabbitMq {
         self.wait_until_it_answers()
     }
 
+    /// As [`RabbitMq::restart`], but without the data: a new node in place of this one.
+    ///
+    /// # Errors
+    /// When the data cannot be removed, or it does not answer in time, with the end of its log.
+    pub fn restart_empty(&mut self) -> Result<()> {
+        self.shut_down()?;
+        self.node.forget()?;
+        self.restart()
+    }
+
     /// Lets the node end in order, and removes its data.
     ///
     /// # Errors

@@ -18,6 +18,9 @@ const SERVER_ARGUMENTS: &str = "+sbwt none +sbwtdcpu none +sbwtdio none \
 /// No epmd but ours. For rabbitmqctl too: where ours has ended, it would start one that stays.
 const ERLANG_ARGUMENTS: &str = "-start_epmd false";
 
+/// Where a node stores what must outlive it.
+const DATA: &str = "data";
+
 #[derive(Debug)]
 pub(super) struct Node {
     /// Its files, as we see them.
@@ -61,6 +64,12 @@ impl Node {
         Process::spawn("rabbitmq", command, Output::Files(self.dir.clone()))
     }
 
+    /// Removes what the node has stored; it must have ended.
+    pub(super) fn forget(&self) -> Result<()> {
+        let data = self.dir.join(DATA);
+        fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))
+    }
+
     /// Erlang's port mapper, not yet told where to listen.
     pub(super) fn epmd(&self) -> Option<Command> {
         self.installation.epmd()
@@ -89,7 +98,7 @@ impl Node {
             .env("RABBITMQ_ADVANCED_CONFIG_FILE", dir.join("advanced.config"))
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", dir.join("enabled_plugins"))
             .env("RABBITMQ_GENERATED_CONFIG_DIR", dir.join("generated"))
-            .env("RABBITMQ_MNESIA_BASE", dir.join("data"))
+            .env("RABBITMQ_MNESIA_BASE", dir.join(DATA))
             .env("RABBITMQ_LOG_BASE", dir.join("log"))
             .env("RABBITMQ_LOGS", "-")
             // Writing one takes seconds, and nobody reads it.
