@@ -10,6 +10,9 @@ use uuid::Uuid;
 /// Longer than any test takes on a slow machine; a hang must not take the whole of CI's time.
 pub(crate) const LIMIT: Duration = Duration::from_secs(180);
 
+/// Jobs that a worker has answered with classes.
+pub(crate) const CLASSIFIED: &str = "ncs_worker_jobs_total{outcome=\"classified\"}";
+
 /// The broker that `cargo xtask test` has started, or that `NCS_AMQP_URL` names.
 pub(crate) fn amqp_url() -> String {
     std::env::var("NCS_AMQP_URL")
@@ -58,6 +61,16 @@ pub(crate) fn drain(mut worker: Worker) {
     assert!(status.success(), "{status}{}", worker.last_words());
 }
 
+/// A figure of the worker's; none while it does not answer or has no such series.
+pub(crate) fn metric(worker: &Worker, series: &str) -> Option<f64> {
+    let metrics = worker.metrics().ok()?;
+    let line = metrics.lines().find(|line| {
+        line.strip_prefix(series)
+            .is_some_and(|rest| rest.starts_with(' '))
+    })?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
 /// Waits until the worker's metrics show `series`, a whole line. It counts a job when its result is
 /// confirmed and acked, which is after the result has arrived.
 pub(crate) fn wait_for_metric(worker: &Worker, series: &str) {
@@ -72,15 +85,7 @@ pub(crate) fn wait_for_metric(worker: &Worker, series: &str) {
 /// Waits until the worker has answered some of a flood.
 pub(crate) fn wait_until_busy(worker: &Worker) {
     let busy = poll_until(LIMIT, || {
-        let metrics = worker.metrics().ok()?;
-        let line = metrics
-            .lines()
-            .find(|line| line.contains("outcome=\"classified\"}"))?;
-        line.rsplit(' ')
-            .next()?
-            .parse::<u64>()
-            .ok()
-            .filter(|classified| *classified >= 30)
+        metric(worker, CLASSIFIED).filter(|jobs| *jobs >= 30.0)
     });
     assert!(
         busy.is_some(),

@@ -1,7 +1,7 @@
 //! A client of the fleet, for what the producer does not do: chosen messages, and their results.
 
 use crate::bed::amqp_url;
-use ncs_broker::{Connection, Consumer, Message, Publisher};
+use ncs_broker::{Confirm, Connection, Consumer, Message, Publisher};
 use ncs_protocol::{JobResult, ModelName, Properties, topology};
 use std::future::Future;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use uuid::Uuid;
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) struct Client {
-    connection: Connection,
+    pub(crate) connection: Connection,
     publisher: Publisher,
     results: Consumer,
     pub(crate) result_queue: String,
-    model: ModelName,
+    pub(crate) model: ModelName,
 }
 
 /// Runs async code of a test.
@@ -59,6 +59,11 @@ impl Client {
     /// Sends a message to the model's queue, whatever it is. Its answer comes to
     /// [`Self::result`], if it names `reply_to`.
     pub(crate) async fn send(&self, properties: Properties, body: Vec<u8>) {
+        has_arrived(self.publish(properties, body).await).await;
+    }
+
+    /// [`Self::send`], without waiting until the broker has it: [`has_arrived`] does.
+    pub(crate) async fn publish(&self, properties: Properties, body: Vec<u8>) -> Confirm {
         let message = Message {
             exchange: topology::JOBS_EXCHANGE.to_owned(),
             routing_key: self.model.to_string(),
@@ -66,12 +71,7 @@ impl Client {
             properties,
             body,
         };
-        let confirm = self.publisher.publish(&message).await.expect("published");
-        let confirmed = confirm.confirmed().await.expect("confirmed");
-        assert!(
-            confirmed.accepted && confirmed.returned.is_none(),
-            "{confirmed:?}"
-        );
+        self.publisher.publish(&message).await.expect("published")
     }
 
     /// Sends a bare image, or whatever calls itself one.
@@ -142,6 +142,15 @@ impl Client {
             .expect("deleted");
         self.connection.close().await;
     }
+}
+
+/// Waits until the broker has a message, in a queue.
+pub(crate) async fn has_arrived(confirm: Confirm) {
+    let confirmed = confirm.confirmed().await.expect("confirmed");
+    assert!(
+        confirmed.accepted && confirmed.returned.is_none(),
+        "{confirmed:?}"
+    );
 }
 
 /// Deletes the model's queues, when its workers have ended: they would declare them again.

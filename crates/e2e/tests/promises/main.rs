@@ -5,7 +5,14 @@
 #[path = "../fleet/bed.rs"]
 #[expect(dead_code, reason = "shared with the tests of the fleet")]
 mod bed;
+mod blocked;
 #[path = "../fleet/client.rs"]
 #[expect(dead_code, reason = "shared with the tests of the fleet")]
 mod client;
+mod deadlines;
+mod drain;
+mod duplicates;
 mod poison;
+mod reconnect;
+mod soak;
+mod stage;

@@ -1,6 +1,6 @@
 //! A host with emulated sticks, a worker on it, and a flood that keeps it busy.
 
-use crate::bed::{LIMIT, amqp_url, runtime, unique};
+use crate::bed::{self, LIMIT, amqp_url, runtime, unique};
 use crate::client::{Client, block_on, clean_up};
 use ncs_e2e::paths::GOOGLENET_U8;
 use ncs_e2e::poll_until;
@@ -98,17 +98,11 @@ impl Host {
 
     /// A figure of the worker's; none while it does not answer or has no such series.
     pub(crate) fn metric(&self, series: &str) -> Option<f64> {
-        let metrics = self.worker.metrics().ok()?;
-        let line = metrics.lines().find(|line| {
-            line.strip_prefix(series)
-                .is_some_and(|rest| rest.starts_with(' '))
-        })?;
-        line.rsplit(' ').next()?.parse().ok()
+        bed::metric(&self.worker, series)
     }
 
     fn classified(&self) -> f64 {
-        self.metric("ncs_worker_jobs_total{outcome=\"classified\"}")
-            .expect("the worker counts")
+        self.metric(bed::CLASSIFIED).expect("the worker counts")
     }
 
     /// Waits until a figure is what it should be.

@@ -1,0 +1,186 @@
+//! Deadlines: whoever's time is over is told so, wherever the job is then, and no stick works for it.
+
+use crate::bed::{drain, unique, wait_for_metric};
+use crate::client::{Client, block_on};
+use crate::stage::{Stage, messages, wait_until_in_hand, wait_until_ready};
+use ncs_e2e::poll_until;
+use ncs_e2e::rabbitmq::Release;
+use ncs_e2e::sticks::State;
+use ncs_e2e::worker::Worker;
+use ncs_protocol::properties::{HEADER_DEAD_CODE, HEADER_DEAD_REASON, HEADER_SUBMITTED_AT};
+use ncs_protocol::topology::{DEAD, UNANSWERED};
+use ncs_protocol::{ErrorCode, HeaderValue, JobResult, Outcome, Properties};
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+#[test]
+fn the_submitter_of_a_job_that_expires_in_its_queue_is_told_by_a_worker_of_any_model_on_rabbitmq_3()
+{
+    expires_in_its_queue(Release::V3);
+}
+
+#[test]
+fn the_submitter_of_a_job_that_expires_in_its_queue_is_told_by_a_worker_of_any_model_on_rabbitmq_4()
+{
+    expires_in_its_queue(Release::V4);
+}
+
+fn expires_in_its_queue(release: Release) {
+    let stage = Stage::with_sticks(release, 1);
+    // It declares the queue, and nobody takes jobs from it afterwards.
+    drain(stage.worker(&[]));
+    block_on(async {
+        let mut client = stage.client().await;
+        client.send(job(&client, "late", 200), body(1)).await;
+        // The broker has it dead-lettered; nobody is there to tell.
+        wait_until_ready(&client, DEAD, 1).await;
+        assert_eq!(client.ready(UNANSWERED).await, 1);
+
+        let other = stage.worker(&["--model-name", &unique("other")]);
+        let (properties, result) = client.result().await;
+        let message = expired(&result);
+        assert!(message.contains("while it waited"), "{message}");
+        assert_eq!(result.job_id, "late");
+        assert_eq!(result.model, stage.model);
+        assert_eq!(properties.correlation_id.as_deref(), Some("late"));
+        wait_until_ready(&client, UNANSWERED, 0).await;
+        let answered = "ncs_worker_dead_letters_answered_total{code=\"expired\"} 1";
+        wait_for_metric(&other, answered);
+
+        // It is kept as it was sent, with the broker's own reason.
+        let letters = messages(&client, DEAD).await;
+        assert_eq!(letters.len(), 1);
+        let death = letters[0].death.as_ref().expect("a death");
+        assert_eq!(death.reason, "expired");
+        assert_eq!(letters[0].body, body(1));
+        client.close().await;
+        drain(other);
+    });
+    stage.end();
+}
+
+#[test]
+fn a_job_whose_time_passes_in_a_workers_hands_is_not_inferred() {
+    let stage = Stage::with_sticks(Release::Installed, 1);
+    // One inference at a time: what is in hand besides waits for it.
+    let arguments = ["--requests-per-stick", "1", "--prefetch", "4"];
+    let worker = stage.worker(&arguments);
+    // An inference takes 2.4 s.
+    stage.sticks.set("1.1", State::Slow(100.0)).expect("set");
+    let before = inferences(&stage, &worker);
+    block_on(async {
+        let mut client = stage.client().await;
+        let jobs = [
+            ("first", 60_000),
+            ("late-1", 1_500),
+            ("second", 60_000),
+            ("late-2", 1_500),
+        ];
+        for (number, (id, milliseconds)) in jobs.into_iter().enumerate() {
+            let properties = job(&client, id, milliseconds);
+            client.send(properties, body(number)).await;
+        }
+        wait_until_in_hand(&worker, 4);
+        let mut answers = BTreeMap::new();
+        for _ in jobs {
+            let (_, result) = client.result().await;
+            answers.insert(result.job_id.clone(), result);
+        }
+        for id in ["first", "second"] {
+            let outcome = &answers[id].outcome;
+            assert!(matches!(outcome, Outcome::Classes(_)), "{id}: {outcome:?}");
+        }
+        for id in ["late-1", "late-2"] {
+            let message = expired(&answers[id]);
+            assert!(message.contains("before a device was free"), "{message}");
+        }
+        for figure in [
+            "ncs_worker_job_errors_total{code=\"expired\"} 2",
+            "ncs_worker_jobs_total{outcome=\"dead_lettered\"} 2",
+            "ncs_worker_jobs_total{outcome=\"classified\"} 2",
+        ] {
+            wait_for_metric(&worker, figure);
+        }
+        // The emulator's figures follow within 60 ms.
+        let inferred = poll_until(Duration::from_secs(2), || {
+            (inferences(&stage, &worker) > before + 2).then_some(())
+        });
+        assert_eq!(inferred, None, "a late job was inferred");
+        assert_eq!(inferences(&stage, &worker), before + 2);
+
+        let mut letters = messages(&client, DEAD).await;
+        letters.sort_by_key(|letter| letter.properties.message_id.clone());
+        assert_eq!(letters.len(), 2, "{letters:?}");
+        for (letter, number) in letters.iter().zip([1, 3]) {
+            let properties = &letter.properties;
+            assert_eq!(properties.text(HEADER_DEAD_CODE), Some("expired"));
+            assert!(properties.text(HEADER_DEAD_REASON).is_some());
+            // Else it would vanish from there too.
+            assert_eq!(properties.expiration, None);
+            assert_eq!(letter.body, body(number));
+        }
+        client.close().await;
+    });
+    drain(worker);
+    stage.end();
+}
+
+#[test]
+fn a_submitter_whose_clock_is_an_hour_off_loses_no_job() {
+    let stage = Stage::with_sticks(Release::Installed, 1);
+    let worker = stage.worker(&[]);
+    block_on(async {
+        let mut client = stage.client().await;
+        let now = SystemTime::now();
+        let clocks = [("slow", now - HOUR), ("right", now), ("fast", now + HOUR)];
+        for (clock, shows) in clocks {
+            let shows = shows.duration_since(UNIX_EPOCH).expect("after 1970");
+            let submitted = i64::try_from(shows.as_micros()).expect("a time");
+            let mut properties = job(&client, clock, 30_000);
+            let header = HEADER_SUBMITTED_AT.to_owned();
+            let value = HeaderValue::Integer(submitted);
+            properties.headers.insert(header, value);
+            client.send(properties, body(0)).await;
+        }
+        for _ in clocks {
+            let (_, result) = client.result().await;
+            assert!(matches!(result.outcome, Outcome::Classes(_)), "{result:?}");
+        }
+        assert_eq!(client.ready(DEAD).await, 0);
+        client.close().await;
+    });
+    drain(worker);
+    stage.end();
+}
+
+/// A job that has so many milliseconds.
+fn job(client: &Client, id: &str, milliseconds: u32) -> Properties {
+    Properties {
+        content_type: Some("application/octet-stream".into()),
+        message_id: Some(id.into()),
+        reply_to: Some(client.result_queue.clone()),
+        expiration: Some(milliseconds.to_string()),
+        ..Properties::default()
+    }
+}
+
+/// Its tensor, another one for each number.
+fn body(number: usize) -> Vec<u8> {
+    let byte = u8::try_from(number).expect("a small number");
+    vec![byte; 224 * 224 * 3]
+}
+
+/// Holds a result to be that of an expired job, and returns its sentence.
+fn expired(result: &JobResult) -> &str {
+    match &result.outcome {
+        Outcome::Error(failure) if failure.code == ErrorCode::Expired => &failure.message,
+        _ => panic!("{result:?}"),
+    }
+}
+
+/// Inferences that this worker's sticks were given.
+fn inferences(stage: &Stage, worker: &Worker) -> u64 {
+    stage.sticks.stats(worker.id()).expect("stats").started
+}
