@@ -16,6 +16,8 @@ pub const STICKS: u16 = 2;
 pub enum Kind {
     /// SIGKILL of a worker, which is started again half a second later.
     WorkerKilled,
+    /// The same, and the other worker's a moment later, with the first one's jobs in its hands.
+    WorkersKilled,
     /// SIGSTOP of a worker, then SIGCONT.
     WorkerPaused,
     /// The network between a worker and the broker passes nothing, then all that was held back.
@@ -55,8 +57,9 @@ pub struct Fault {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::WorkerKilled,
+        Self::WorkersKilled,
         Self::WorkerPaused,
         Self::NetworkCut,
         Self::HostVanished,
@@ -113,6 +116,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::WorkerKilled => "worker killed",
+            Self::WorkersKilled => "both workers killed",
             Self::WorkerPaused => "worker paused",
             Self::NetworkCut => "network cut",
             Self::HostVanished => "host vanished",
@@ -134,6 +138,9 @@ impl fmt::Display for Fault {
         self.kind.fmt(f)?;
         if self.is_a_hosts() {
             write!(f, ", host {}", self.host + 1)?;
+        }
+        if self.kind == Kind::WorkersKilled {
+            f.write_str(" first")?;
         }
         if let Kind::StickUnplugged | Kind::StickFailing | Kind::StickHanging = self.kind {
             write!(f, ", stick {}", self.stick + 1)?;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::fault::{Fault, HOSTS, Kind};
+use super::fault::{Fault, Kind};
 use super::random::Random;
 
 /// One fault, or two at once.
@@ -98,12 +98,9 @@ impl Step {
     /// `long`: a pause and a cut may be noticed by the broker.
     fn draw(kind: Kind, long: bool, pace: &Pace, random: &mut Random) -> Self {
         let fault = Fault::draw(kind, random);
-        let meanwhile = Self::draw_meanwhile(fault, random);
+        let meanwhile = Self::draw_meanwhile(kind, random);
         let lasts = match kind {
-            // The second worker's end follows the first's while the jobs of both are in its hands: it
-            // gets them after 50 ms, and needs no longer for them.
-            Kind::WorkerKilled if meanwhile.is_some() => 2 * random.millis(0..=60),
-            Kind::WorkerKilled | Kind::ConnectionsClosed => Duration::ZERO,
+            Kind::WorkerKilled | Kind::WorkersKilled | Kind::ConnectionsClosed => Duration::ZERO,
             Kind::HostVanished => pace.noticed(),
             Kind::WorkerPaused | Kind::NetworkCut if long && random.one_in(2) => pace.noticed(),
             // Longer than an inference may take.
@@ -128,23 +125,19 @@ impl Step {
     }
 
     /// What else happens, every other time where it makes sense.
-    fn draw_meanwhile(fault: Fault, random: &mut Random) -> Option<Fault> {
-        let kinds: &[Kind] = match fault.kind {
-            kind if kind.is_outage() => {
-                &[Kind::WorkerKilled, Kind::NetworkCut, Kind::StickUnplugged]
-            }
-            kind if kind.is_alarm() => &[
+    fn draw_meanwhile(kind: Kind, random: &mut Random) -> Option<Fault> {
+        let kinds: &[Kind] = if kind.is_outage() {
+            &[Kind::WorkerKilled, Kind::NetworkCut, Kind::StickUnplugged]
+        } else if kind.is_alarm() {
+            &[
                 Kind::WorkerKilled,
                 Kind::ConnectionsClosed,
                 Kind::StickFailing,
-            ],
-            Kind::WorkerKilled => &[Kind::WorkerKilled],
-            _ => return None,
+            ]
+        } else {
+            return None;
         };
-        let mut meanwhile = Fault::draw(random.pick(kinds), random);
-        if fault.kind == meanwhile.kind {
-            meanwhile.host = (fault.host + 1) % HOSTS;
-        }
+        let meanwhile = Fault::draw(random.pick(kinds), random);
         random.one_in(2).then_some(meanwhile)
     }
 }
@@ -196,7 +189,7 @@ impl Plan {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.fault)?;
-        if !self.lasts.is_zero() && self.fault.kind != Kind::WorkerKilled {
+        if !self.lasts.is_zero() {
             write!(f, ", for {:.1} s", self.lasts.as_secs_f64())?;
         }
         if let Some(meanwhile) = self.meanwhile {

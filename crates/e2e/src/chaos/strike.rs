@@ -11,8 +11,12 @@ use super::plan::Step;
 use crate::poll_until;
 use crate::sticks::State;
 
-/// A worker starts in about a second, and connects within two more.
-const READY_LIMIT: Duration = Duration::from_secs(15);
+/// A worker starts in about a second, and connects within two more; longer on a busy machine.
+const READY_LIMIT: Duration = Duration::from_secs(30);
+
+/// After that, the jobs of a killed worker are in the other one's hands; they are answered after
+/// 50 ms.
+const TAKEN_OVER: Duration = Duration::from_millis(30);
 
 /// What was done, and when. Times are in microseconds since 1970, as in the flood's results.
 #[derive(Debug, Clone)]
@@ -86,6 +90,12 @@ impl Fleet {
         let began_us = now_us();
         match fault.kind {
             Kind::WorkerKilled => return host.kill_worker(),
+            Kind::WorkersKilled => {
+                let began_us = host.kill_worker()?;
+                std::thread::sleep(TAKEN_OVER);
+                self.hosts[(fault.host + 1) % HOSTS].kill_worker()?;
+                return Ok(began_us);
+            }
             Kind::WorkerPaused => host.worker.worker().pause()?,
             Kind::NetworkCut => host.proxy.cut(),
             Kind::HostVanished => {
@@ -114,7 +124,7 @@ impl Fleet {
         let host = &mut self.hosts[fault.host];
         match fault.kind {
             // The supervisor's; and reconnecting is the programs' own.
-            Kind::WorkerKilled | Kind::ConnectionsClosed => Ok(()),
+            Kind::WorkerKilled | Kind::WorkersKilled | Kind::ConnectionsClosed => Ok(()),
             Kind::WorkerPaused => host.worker.worker().resume(),
             Kind::NetworkCut | Kind::HostVanished => {
                 host.proxy.heal();
