@@ -39,6 +39,8 @@ pub enum BrokerError {
         reason: String,
         /// What to do.
         remedy: String,
+        /// It may pass by itself.
+        temporary: bool,
     },
     /// The broker answers and declines: credentials, virtual host, permissions.
     #[error("the broker at {address} declines the connection: {reason}; {remedy}")]
@@ -88,7 +90,13 @@ impl BrokerError {
     pub fn is_temporary(&self) -> bool {
         matches!(
             self,
-            Self::Unreachable { .. } | Self::Lost { .. } | Self::TimedOut { .. }
+            Self::Unreachable { .. }
+                | Self::Unusable {
+                    temporary: true,
+                    ..
+                }
+                | Self::Lost { .. }
+                | Self::TimedOut { .. }
         )
     }
 

@@ -8,7 +8,6 @@ use std::path::Path;
 /// The content of `file`, which `flag` has named; at most `limit` bytes of it, lest a mistaken path
 /// fill the memory.
 pub(crate) fn read(file: &Path, flag: &str, limit: u64) -> Result<Vec<u8>, BrokerError> {
-    let problem = |what: String| BrokerError::Misconfigured(what);
     let shown = file.display();
     let read = || -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
@@ -17,10 +16,11 @@ pub(crate) fn read(file: &Path, flag: &str, limit: u64) -> Result<Vec<u8>, Broke
             .read_to_end(&mut content)?;
         Ok(content)
     };
-    let content =
-        read().map_err(|error| problem(format!("cannot read {shown} ({flag}): {error}")))?;
+    let content = read().map_err(|error| {
+        BrokerError::Misconfigured(format!("cannot read {shown} ({flag}): {error}"))
+    })?;
     if content.len() as u64 > limit {
-        return Err(problem(format!(
+        return Err(BrokerError::Misconfigured(format!(
             "{shown} ({flag}) has more than {limit} bytes; is it the right file?"
         )));
     }

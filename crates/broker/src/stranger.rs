@@ -27,6 +27,7 @@ pub(crate) async fn introduce(address: &Address) -> BrokerError {
         address: address.clone(),
         reason,
         remedy: remedy.to_owned(),
+        temporary: false,
     }
 }
 

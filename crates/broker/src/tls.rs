@@ -175,19 +175,22 @@ fn of_rustls(error: &io::Error) -> Option<&rustls::Error> {
 /// come with the first read of AMQP.
 pub(crate) fn sort(address: &Address, error: &io::Error) -> Option<BrokerError> {
     let files = &address.tls()?.files;
-    let unusable = |reason: String, remedy: String| BrokerError::Unusable {
+    let sorted = |reason: String, remedy: String, temporary: bool| BrokerError::Unusable {
         address: address.clone(),
         reason,
         remedy,
+        temporary,
     };
+    let unusable = |reason, remedy| sorted(reason, remedy, false);
     Some(match of_rustls(error)? {
         // Hosts without a battery start in the past until they have reached a time server.
         rustls::Error::InvalidCertificate(
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
-        ) => BrokerError::Unreachable {
-            address: address.clone(),
-            reason: "its certificate is not valid yet, by the clock of this host".to_owned(),
-        },
+        ) => sorted(
+            "its certificate is not valid yet, by the clock of this host".to_owned(),
+            "set the clock, or make another one".to_owned(),
+            true,
+        ),
         rustls::Error::InvalidCertificate(why) => {
             let (reason, remedy) = distrust(why, files);
             unusable(format!("its certificate {reason}"), remedy)

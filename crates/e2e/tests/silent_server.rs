@@ -13,15 +13,15 @@ mod servers;
 
 use certificates::Authority;
 use ncs_broker::{Address, Connection, TlsFiles, UncheckedAddress};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Long enough to come to where lapin waits, on a busy machine too. It stands for the limit of opening,
-/// which also ends it by dropping it.
+/// Long enough for a handshake to come to where it waits, if that is not in lapin.
 const PATIENCE: Duration = Duration::from_millis(500);
 const TRIES: usize = 6;
 
-/// How long a thread may take to end.
-const LIMIT: Duration = Duration::from_secs(20);
+/// How long a thread may take to begin or to end. Below the limit of opening, which would end it too, in
+/// the same way: by dropping it.
+const LIMIT: Duration = Duration::from_secs(10);
 
 fn threads() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("this is Linux");
@@ -56,7 +56,7 @@ fn address(url: &str, authority: &Authority) -> Address {
 #[test]
 fn giving_up_on_a_silent_server_leaves_no_thread_behind() {
     let authority = Authority::new("fleet");
-    let pair = authority.server(&["localhost"]);
+    let pair = authority.server(&["127.0.0.1"]);
     let silent = servers::silent().port();
     let silent_with_tls = servers::silent_with_tls(&pair).port();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -64,41 +64,44 @@ fn giving_up_on_a_silent_server_leaves_no_thread_behind() {
         .build()
         .expect("an async runtime");
     for (url, comes_to_lapin) in [
-        (format!("amqp://localhost:{silent}"), true),
+        (format!("amqp://127.0.0.1:{silent}"), true),
         // Silent before the handshake of TLS, and after it.
-        (format!("amqps://localhost:{silent}"), false),
-        (format!("amqps://localhost:{silent_with_tls}"), true),
+        (format!("amqps://127.0.0.1:{silent}"), false),
+        (format!("amqps://127.0.0.1:{silent_with_tls}"), true),
     ] {
         let address = address(&url, &authority);
         runtime.block_on(async {
             let give_up = async || {
-                let opening = Connection::open(&address, "test");
-                let seen = async {
-                    tokio::time::sleep(PATIENCE).await;
-                    lapin_is_there()
+                let waits = async {
+                    if comes_to_lapin {
+                        becomes(true).await;
+                    } else {
+                        tokio::time::sleep(PATIENCE).await;
+                    }
+                    assert_eq!(lapin_is_there(), comes_to_lapin, "{url}");
                 };
                 tokio::select! {
-                    opened = opening => panic!("{:?}", opened.err()),
-                    seen = seen => seen,
+                    opened = Connection::open(&address, "test") => panic!("{:?}", opened.err()),
+                    () = waits => {}
                 }
+                becomes(false).await;
             };
-            // The first looks up the name, for which tokio keeps a thread for a while.
-            assert_eq!(give_up().await, comes_to_lapin, "{url}");
-            let before = settled().await;
+            // The first starts whatever stays.
+            give_up().await;
+            let before = threads();
             for _ in 1..TRIES {
                 give_up().await;
             }
-            let after = settled().await;
+            let after = threads();
             assert!(after <= before, "{before} threads became {after}: {url}");
         });
     }
 }
 
-/// The number of threads, when lapin's have ended.
-async fn settled() -> usize {
-    let start = std::time::Instant::now();
-    while lapin_is_there() && start.elapsed() < LIMIT {
+/// Waits until lapin has a thread, or none.
+async fn becomes(there: bool) {
+    let start = Instant::now();
+    while lapin_is_there() != there && start.elapsed() < LIMIT {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    threads()
 }
