@@ -137,7 +137,10 @@ impl BrokerError {
                 Self::NotFound(amqp.get_message().to_string())
             }
             AMQPErrorKind::Soft(
-                AMQPSoftError::PRECONDITIONFAILED | AMQPSoftError::ACCESSREFUSED,
+                AMQPSoftError::PRECONDITIONFAILED
+                | AMQPSoftError::ACCESSREFUSED
+                // Another connection's own.
+                | AMQPSoftError::RESOURCELOCKED,
             ) => refusal::sort(doing, amqp),
             _ => Self::lost(doing, error),
         }
