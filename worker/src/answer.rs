@@ -5,7 +5,10 @@ use crate::labels::Labels;
 use crate::received::Received;
 use ncs_broker::{Delivery, Message};
 use ncs_engine::{ImageError, Score};
-use ncs_protocol::properties::{HEADER_DEAD_AT, HEADER_DEAD_CODE, HEADER_DEAD_REASON};
+use ncs_protocol::properties::{
+    HEADER_DEAD_AT, HEADER_DEAD_CODE, HEADER_DEAD_REASON, HEADER_DELIVERY_COUNT,
+    HEADER_EARLIER_ATTEMPTS,
+};
 use ncs_protocol::topology::{DEAD, RESULTS_QUEUE};
 use ncs_protocol::{
     Class, Encoding, ErrorCode, Failure, HeaderValue, Job, JobError, JobResult, MAX_BODY_BYTES,
@@ -64,6 +67,7 @@ impl Answers {
     /// an error result for whoever left an address.
     #[must_use]
     pub fn dead_letter(&self, delivery: &Received, failure: Failure) -> Vec<Message> {
+        let attempt = delivery.attempt();
         let mut properties = delivery.properties.clone();
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now_us = i64::try_from(now.unwrap_or_default().as_micros()).unwrap_or(i64::MAX);
@@ -77,7 +81,13 @@ impl Answers {
                 HeaderValue::Text(failure.code.to_string()),
             ),
             (HEADER_DEAD_AT.to_owned(), HeaderValue::Integer(now_us)),
+            (
+                HEADER_EARLIER_ATTEMPTS.to_owned(),
+                HeaderValue::Integer(attempt.into()),
+            ),
         ]);
+        // The queue of dead letters counts there how often somebody has looked at them.
+        properties.headers.remove(HEADER_DELIVERY_COUNT);
         properties.persistent = true;
         // The client's deadline for its answer is not one for whoever looks at dead letters.
         properties.expiration = None;
@@ -94,7 +104,6 @@ impl Answers {
             body,
         }];
         if delivery.properties.reply_to.is_some() {
-            let attempt = delivery.attempt();
             messages.push(self.error_result(&delivery.properties, &self.model, attempt, failure));
         }
         messages
@@ -112,14 +121,7 @@ impl Answers {
             return None;
         }
         let model: ModelName = delivery.routing_key.parse().ok()?;
-        let (code, why) = match death.reason.as_str() {
-            "expired" => (ErrorCode::Expired, "its deadline passed while it waited"),
-            "delivery_limit" => (
-                ErrorCode::DeliveryLimit,
-                "it came back too often: each worker that tried it was lost",
-            ),
-            _ => (ErrorCode::Internal, "its answer could not be sent"),
-        };
+        let (code, why) = ErrorCode::of_death(&death.reason);
         let message = format!("{why}; it is in {DEAD} now, from {}", death.queue);
         let attempt = properties.attempt(false);
         let failure = Failure { code, message };

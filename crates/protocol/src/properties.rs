@@ -22,8 +22,8 @@ pub const HEADER_DEAD_REASON: &str = "ncs-dead-reason";
 pub const HEADER_DEAD_CODE: &str = "ncs-dead-code";
 /// Header of a dead letter that a worker wrote: when, in microseconds since the Unix epoch.
 pub const HEADER_DEAD_AT: &str = "ncs-dead-at-us";
-/// Header of a job that a worker has put into a queue again: how often it was handed out before that,
-/// which the queue does not know.
+/// Header of a job that a worker has put into a queue again, or into the dead letters: how often it was
+/// handed out before that, which the queue does not know.
 pub const HEADER_EARLIER_ATTEMPTS: &str = "ncs-earlier-attempts";
 /// Header that RabbitMQ's quorum queues add on redelivery: how often the message came back before.
 pub const HEADER_DELIVERY_COUNT: &str = "x-delivery-count";

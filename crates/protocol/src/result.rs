@@ -148,6 +148,21 @@ impl ErrorCode {
             Self::DeliveryLimit => "delivery_limit",
         }
     }
+
+    /// The code of a job that the broker itself has dead-lettered, from the reason that it gives
+    /// (`x-death`), and what happened, in words.
+    #[must_use]
+    pub fn of_death(reason: &str) -> (Self, &'static str) {
+        match reason {
+            "expired" => (Self::Expired, "its deadline passed while it waited"),
+            "delivery_limit" => (
+                Self::DeliveryLimit,
+                "it came back too often: each worker that tried it was lost",
+            ),
+            // A worker rejects a job whose answer the broker would not take.
+            _ => (Self::Internal, "its answer could not be sent"),
+        }
+    }
 }
 
 impl fmt::Display for ErrorCode {
