@@ -2,6 +2,10 @@
 
 #![expect(clippy::doc_markdown, reason = "help texts are not Markdown")]
 
+mod dead;
+
+pub use dead::{DeadCommand, Filter, ListArgs, PurgeArgs, RetryArgs, SelectArgs, ShowArgs};
+
 use crate::synthetic::Size;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ncs_program::cli::BrokerArgs;
@@ -25,6 +29,11 @@ pub enum Command {
     ///
     /// Example: ncs-producer flood --model googlenet-v1 --images photos --duration 60s
     Flood(Box<FloodArgs>),
+    /// Look at the messages that nobody could answer; put them back, or delete them
+    ///
+    /// Example: ncs-producer dead list
+    #[command(subcommand)]
+    Dead(DeadCommand),
 }
 
 /// Arguments of `flood`.

@@ -65,7 +65,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 const HELD_UP: Duration = Duration::from_secs(1);
 
 /// The end at a second signal. No C library is loaded here whose cleaning up could hang.
-fn end_process(code: u8) -> ! {
+pub(crate) fn end_process(code: u8) -> ! {
     std::process::exit(code.into())
 }
 

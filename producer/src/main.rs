@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use ncs_producer::cli::{Cli, Command};
-use ncs_producer::flood;
+use ncs_producer::{dead, flood};
 use ncs_program::{exit, logging, start};
 use std::process::ExitCode;
 
@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     logging::start();
     let outcome = match &cli.command {
         Command::Flood(arguments) => flood::run(arguments),
+        Command::Dead(command) => dead::run(command),
     };
     exit::report("ncs-producer", outcome)
 }
