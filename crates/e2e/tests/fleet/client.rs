@@ -1,6 +1,6 @@
 //! A client of the fleet, for what the producer does not do: chosen messages, and their results.
 
-use crate::bed::amqp_url;
+use crate::bed::{amqp_url, runtime};
 use ncs_broker::{Confirm, Connection, Consumer, Message, Publisher};
 use ncs_protocol::{JobResult, ModelName, Properties, topology};
 use std::future::Future;
@@ -164,4 +164,34 @@ pub(crate) fn clean_up(model: &str) {
         }
         client.close().await;
     });
+}
+
+/// `python -c … URL MODEL REPLY_TO ID`
+const PUBLISH_17_MIB: &str = "
+import pika, sys
+url, model, reply_to, job = sys.argv[1:]
+channel = pika.BlockingConnection(pika.URLParameters(url)).channel()
+channel.confirm_delivery()
+properties = pika.BasicProperties(content_type='image/jpeg', message_id=job, reply_to=reply_to)
+try:
+    channel.basic_publish('ncs.jobs', model, bytes(17 << 20), properties, mandatory=True)
+    print('taken')
+except pika.exceptions.ChannelClosedByBroker:
+    print('refused')
+";
+
+/// Publishes a job of 17 MiB, which our own publisher refuses to; `false` if the broker does too.
+pub(crate) fn publish_17_mib(url: &str, model: &str, reply_to: &str, id: &str) -> bool {
+    let python = runtime()
+        .python()
+        .expect("run `cargo xtask test`, which makes it");
+    let output = std::process::Command::new(python)
+        .args(["-c", PUBLISH_17_MIB, url, model, reply_to, id])
+        .output()
+        .expect("Python runs");
+    match String::from_utf8_lossy(&output.stdout).trim() {
+        "taken" => true,
+        "refused" => false,
+        _ => panic!("{output:?}"),
+    }
 }
