@@ -7,7 +7,6 @@ use ncs_broker::connection::QueueState;
 use ncs_broker::{Address, BrokerError, Connection};
 use ncs_program::cli::BrokerArgs;
 use ncs_protocol::ModelName;
-use ncs_protocol::properties::HEADER_DEAD_REASON;
 use ncs_protocol::topology::{self, DEAD, RESULTS_QUEUE};
 
 /// Logs in, and looks at the queues without declaring any.
@@ -91,9 +90,8 @@ fn results(queue: &str, state: QueueState) -> Finding {
 fn dead_letters(queue: &str, state: QueueState) -> Finding {
     match state.messages {
         0 => Finding::ok(format!("queue {queue}, dead letters: none")),
-        letters => Finding::warning(format!("queue {queue}, dead letters: {letters}")).remedy(
-            format!("look at them; their header {HEADER_DEAD_REASON} or x-death says why"),
-        ),
+        letters => Finding::warning(format!("queue {queue}, dead letters: {letters}"))
+            .remedy("see which and why: ncs-producer dead list"),
     }
 }
 
