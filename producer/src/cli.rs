@@ -33,7 +33,7 @@ pub enum Command {
     ///
     /// Example: ncs-producer dead list
     #[command(subcommand)]
-    Dead(DeadCommand),
+    Dead(Box<DeadCommand>),
 }
 
 /// Arguments of `flood`.

@@ -51,7 +51,7 @@ pub fn run(command: &DeadCommand) -> anyhow::Result<ExitCode> {
 
 /// Connects, under a name that says what for.
 async fn connect(broker: &BrokerArgs, command: &str) -> Result<Connection, BrokerError> {
-    Connection::open(&broker.amqp_url.check()?, &connection_name(command)).await
+    Connection::open(&broker.address()?, &connection_name(command)).await
 }
 
 fn connection_name(command: &str) -> String {

@@ -28,7 +28,7 @@ pub(super) async fn run(
     arguments: &RetryArgs,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<ExitCode> {
-    let address = arguments.broker.amqp_url.check()?;
+    let address = arguments.broker.address()?;
     let link = Link::open(&address, &connection_name("retry")).await?;
     let mut retry = Retry {
         consuming: &link.consuming,
