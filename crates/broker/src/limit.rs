@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// How long an operation on the broker may take.
 ///
-/// Longer than two heartbeats of ten seconds would let a dead connection hang; shorter would give
+/// Longer than three heartbeats would let a dead connection hang; shorter would give
 /// up on a broker on a Raspberry Pi that is busy syncing its disk.
 pub const OPERATION_LIMIT: Duration = Duration::from_secs(15);
 

@@ -62,7 +62,7 @@ impl Pace {
     /// With the default heartbeat of both programs.
     fn usual() -> Self {
         Self {
-            heartbeat: Duration::from_secs(10),
+            heartbeat: Duration::from_secs(6),
             calm: 800..=2_000,
             lasts: 1_000..=3_000,
             after_outage: 4_000,

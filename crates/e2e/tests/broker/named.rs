@@ -72,16 +72,16 @@ fn are_known(release: Release) {
             "publishing",
             25,
         ),
-        // Ten seconds, unless the address says otherwise.
+        // Six seconds, unless the address says otherwise.
         (
             format!("ncs-worker {host}/{}-", worker.id()),
             "consuming",
-            10,
+            6,
         ),
         (
             format!("ncs-worker {host}/{}-", worker.id()),
             "publishing",
-            10,
+            6,
         ),
     ];
     assert_eq!(found.len(), expected.len(), "{found:?}");

@@ -177,7 +177,8 @@ fn a_flood_of_bad_clients_hurts_neither_the_jobs_nor_the_good_clients() {
     let worker = worker_on(&sticks, &model);
     let pid = worker.id();
     let before = sockets(pid);
-    let mut producer = steady_flood(&model, &amqp_url(), 900);
+    // As long as the clients take; then it is interrupted.
+    let mut producer = steady_flood(&model, &amqp_url(), 100_000);
     wait_until_busy(&worker);
     let (memory, threads) = (status(pid, "VmRSS"), status(pid, "Threads"));
 
@@ -214,8 +215,11 @@ fn a_flood_of_bad_clients_hurts_neither_the_jobs_nor_the_good_clients() {
     assert_still_flooding(&mut producer);
     drop(hostile);
 
+    producer.interrupt().expect("interrupted");
     let finished = producer.finish(LIMIT).expect("finished");
     assert!(finished.status.success(), "{finished:?}");
+    let report = finished.report.expect("a report");
+    assert_eq!(report["answered"], report["sent"], "{report}");
     let gone = poll_until(PATIENCE, || (sockets(pid) <= before).then_some(()));
     assert!(gone.is_some(), "{} of {before} sockets", sockets(pid));
     drain(worker);
