@@ -20,6 +20,8 @@ pub struct Received {
     pub body: Vec<u8>,
     /// It was handed out before.
     pub redelivered: bool,
+    /// The queue that it goes back to, where it is that of the suspects.
+    suspects: Option<String>,
     /// When it arrived.
     pub at: Instant,
     /// The same, in microseconds since 1970.
@@ -72,6 +74,7 @@ impl Received {
             properties,
             body,
             redelivered,
+            routing_key,
             ticket,
             ..
         } = delivery;
@@ -81,6 +84,7 @@ impl Received {
             properties,
             body,
             redelivered,
+            suspects: topology::is_suspects_queue(&routing_key).then_some(routing_key),
             at,
             at_us,
             failures: AtomicU32::new(0),
@@ -123,14 +127,18 @@ impl Received {
     #[must_use]
     pub fn is_suspect(&self) -> bool {
         let returns = self.properties.integer(HEADER_DELIVERY_COUNT);
-        returns.is_some_and(|returns| returns >= SUSPECT_AFTER)
+        // At the first delivery, the count is something that its sender wrote.
+        self.redelivered && returns.is_some_and(|returns| returns >= SUSPECT_AFTER)
     }
 
     /// Puts it back into its queue for other hosts, unless it was answered: this one can infer no more.
     /// As a new message, because the broker would count a return against the job's delivery limit.
     pub fn hand_back(&self, model: &ModelName) {
         self.finish(|| {
-            let (exchange, queue) = (topology::JOBS_EXCHANGE.to_owned(), model.to_string());
+            let (exchange, queue) = match &self.suspects {
+                Some(queue) => (String::new(), queue.clone()),
+                None => (topology::JOBS_EXCHANGE.to_owned(), model.to_string()),
+            };
             let job = self.again(self.attempt(), exchange, queue);
             Answer::Moved(Box::new(job), JobOutcome::HandedBack)
         });

@@ -165,11 +165,15 @@ async fn serve(
 }
 
 /// Serves from link to link, with one log line per change of state, not per try.
+///
+/// What a broker declines ends the worker only at its start, when a person watches. Later it may pass:
+/// a password is changed in two places, a certificate is renewed, a broker starts before whoever it asks.
 async fn serve_until_shutdown(
     settings: &Settings,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let mut outage = Outage::default();
+    let mut has_served = false;
     loop {
         let opened = tokio::select! {
             opened = Session::open(settings) => opened,
@@ -183,6 +187,7 @@ async fn serve_until_shutdown(
                 let queue = topology::jobs_queue(&answers.model);
                 tracing::info!(broker = %address, queue, "connected");
                 outage.over();
+                has_served = true;
                 match session.serve(shutdown).await {
                     Ok(drained) => {
                         report(drained);
@@ -193,12 +198,16 @@ async fn serve_until_shutdown(
             }
             Err(error) => error.into(),
         };
-        match error.downcast_ref::<BrokerError>() {
-            Some(broken) if broken.is_temporary() => {}
-            _ => return Err(error),
-        }
+        let wait = async {
+            match error.downcast_ref::<BrokerError>() {
+                Some(broken) if broken.is_temporary() => outage.wait(&error).await,
+                Some(_) if has_served => outage.wait_for_help(&error).await,
+                _ => return Err(error),
+            }
+            Ok(())
+        };
         tokio::select! {
-            () = outage.wait(&error) => {}
+            waited = wait => waited?,
             () = shutdown.cancelled() => return Ok(()),
         }
     }

@@ -187,6 +187,10 @@ fn parse(text: &str) -> Result<AMQPUri, String> {
     if uri.vhost.is_empty() {
         uri.vhost.push('/');
     }
+    if uri.query.heartbeat == Some(0) {
+        let problem = "heartbeat=0 would let a lost connection go unnoticed; leave it away";
+        return Err(problem.to_owned());
+    }
     uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
     Ok(uri)
 }
@@ -238,6 +242,7 @@ mod tests {
             "ann:s3cret@rabbit",
             "amqp://ann:s3cret@rabbit:port",
             "amqp://ann:s3cret@rabbit?heartbeat=soon",
+            "amqp://ann:s3cret@rabbit?heartbeat=0",
         ] {
             let error = error(text);
             assert!(error.contains("'…@rabbit"), "{error}");

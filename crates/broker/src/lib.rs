@@ -6,7 +6,7 @@
 //! recovery is not used, because it was seen not to come back after a broker's restart.
 //!
 //! Reading order: [`address`] and [`tls`], then `opening` (with `refusal` and `stranger`, for when it
-//! fails), [`link`], [`connection`], [`publisher`], [`consumer`].
+//! fails) and `wire`, [`link`], [`connection`], [`publisher`], [`consumer`].
 //!
 //! Bounds: every wait on the network ends after [`OPERATION_LIMIT`]; the exception is a publisher
 //! that the broker itself has blocked (memory or disk alarm), which waits until it is unblocked.
@@ -26,6 +26,7 @@ mod reconnect;
 mod refusal;
 mod stranger;
 pub mod tls;
+mod wire;
 
 pub use address::{Address, UncheckedAddress};
 pub use connection::Connection;

@@ -50,7 +50,10 @@ impl Link {
 pub struct Outage {
     delays: Box<dyn Iterator<Item = Duration> + Send>,
     connected: Option<Instant>,
+    /// That the broker is gone.
     told: bool,
+    /// That it is there, and declines.
+    told_declined: bool,
 }
 
 impl Default for Outage {
@@ -59,6 +62,7 @@ impl Default for Outage {
             delays: Box::new(reconnect_delays()),
             connected: None,
             told: false,
+            told_declined: false,
         }
     }
 }
@@ -68,6 +72,7 @@ impl Outage {
     pub fn over(&mut self) {
         self.connected = Some(Instant::now());
         self.told = false;
+        self.told_declined = false;
     }
 
     /// The link was lost, or none could be opened: says so once, and waits until the next try. May be
@@ -75,6 +80,16 @@ impl Outage {
     pub async fn wait(&mut self, error: &impl fmt::Display) {
         if !std::mem::replace(&mut self.told, true) {
             tracing::warn!("{error:#}; trying until it is back");
+        }
+        tokio::time::sleep(self.delay(Instant::now())).await;
+    }
+
+    /// The same where the broker is there and declines, which a person must mend: it is worth a line of
+    /// its own.
+    pub async fn wait_for_help(&mut self, error: &impl fmt::Display) {
+        self.told = true;
+        if !std::mem::replace(&mut self.told_declined, true) {
+            tracing::error!("{error:#}; trying until it works again");
         }
         tokio::time::sleep(self.delay(Instant::now())).await;
     }

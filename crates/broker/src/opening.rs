@@ -6,6 +6,7 @@
 //! a stream that is ready; of that, a second handle is kept, to hang up with.
 
 use crate::tls::{self, Tls};
+use crate::wire::{self, Readable};
 use crate::{Address, BrokerError, refusal, stranger};
 use async_compat::Compat;
 use futures_util::AsyncReadExt;
@@ -67,13 +68,13 @@ async fn log_in(stream: Stream, address: &Address, name: &str) -> lapin::Result<
         .with_client_property("product".into(), PRODUCT.into())
         .with_client_property("version".into(), env!("CARGO_PKG_VERSION").into());
     // lapin asks for a stream whenever it connects. It does so once: its own recovery is off.
+    let stream = AsyncTcpStream::Plain(Readable::new(stream));
     let stream = Mutex::new(Some(stream));
     let connect = async move |_, _| {
         let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
         stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected).into())
     };
-    let runtime = lapin::runtime::default_runtime()?;
-    lapin::Connection::connector(address.uri(), runtime, connect, properties).await
+    lapin::Connection::connector(address.uri(), wire::runtime(), connect, properties).await
 }
 
 /// A second handle of a socket. Dropping it hangs up, which ends whatever waits for the other.

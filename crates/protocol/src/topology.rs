@@ -16,6 +16,9 @@ pub const DEAD: &str = "ncs.dead";
 /// the submitter.
 pub const UNANSWERED: &str = "ncs.dead.unanswered";
 
+/// What the names of all [`suspects_queue`]s begin with.
+const SUSPECTS: &str = "ncs.suspects";
+
 /// How often a job may come back to its queue before it is dead-lettered.
 ///
 /// Innocent returns count too (a worker that is killed returns all it had in hand), so this is
@@ -109,7 +112,14 @@ pub fn jobs_queue(model: &ModelName) -> String {
 /// The name of the queue that holds a model's jobs that may be what kills its workers.
 #[must_use]
 pub fn suspects_queue(model: &ModelName) -> String {
-    format!("ncs.suspects.{model}")
+    format!("{SUSPECTS}.{model}")
+}
+
+/// Whether this is the name of some model's [`suspects_queue`].
+#[must_use]
+pub fn is_suspects_queue(name: &str) -> bool {
+    let model = name.strip_prefix(SUSPECTS);
+    model.is_some_and(|model| model.starts_with('.'))
 }
 
 /// What a worker declares: the model's jobs and suspects, the shared results and the dead letters.

@@ -24,8 +24,9 @@ use tokio_util::sync::CancellationToken;
 /// changes, the jobs of the old and of the new one are.
 const MOST_IN_HAND: usize = 2 * u16::MAX as usize;
 
-/// Dead letters in hand at once; each is answered in a few milliseconds.
-const OBITUARIES_PREFETCH: u16 = 16;
+/// Dead letters in hand at once. Each is answered in a few milliseconds, but for those whose submitter's
+/// queue is full.
+const OBITUARIES_PREFETCH: u16 = 8;
 
 /// What to serve, and how.
 pub struct Settings {

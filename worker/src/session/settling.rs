@@ -50,7 +50,9 @@ impl Work<'_> {
             Answer::Messages(messages, outcome) => {
                 let mut sent = true;
                 for message in &messages {
-                    sent &= self.deliver_answer(publisher, message).await?;
+                    sent &= self
+                        .deliver_answer(publisher, message, REFUSED_LIMIT)
+                        .await?;
                 }
                 self.settings.metrics.observe_publish(at.elapsed());
                 if sent {
@@ -60,7 +62,8 @@ impl Work<'_> {
                     (ticket.reject().await?, outcome)
                 }
             }
-            Answer::Moved(job, outcome) => match self.deliver(publisher, &job).await {
+            Answer::Moved(job, outcome) => match self.deliver(publisher, &job, REFUSED_LIMIT).await
+            {
                 Ok(true) => (ticket.ack().await?, outcome),
                 // The broker hands it out again, at the price of one of its deliveries.
                 Ok(false) | Err(BrokerError::InvalidMessage(_)) => {
@@ -85,14 +88,15 @@ impl Work<'_> {
         }
     }
 
-    /// Publishes an answer; `false` if it cannot be sent. Another try would fail the same way, here
+    /// Publishes an answer, for so long if its queue is full; `false` if it cannot be sent. Another try would fail the same way, here
     /// and at every other worker.
     pub(super) async fn deliver_answer(
         &self,
         publisher: &Publisher,
         message: &Message,
+        refused_limit: Duration,
     ) -> Result<bool, BrokerError> {
-        match self.deliver(publisher, message).await {
+        match self.deliver(publisher, message, refused_limit).await {
             Ok(true) => Ok(true),
             Ok(false) => {
                 let queue = &message.routing_key;
@@ -113,7 +117,12 @@ impl Work<'_> {
 
     /// Publishes until the broker has the message, or nobody will ever get it; `false` if the queue
     /// takes no more.
-    async fn deliver(&self, publisher: &Publisher, message: &Message) -> Result<bool, BrokerError> {
+    async fn deliver(
+        &self,
+        publisher: &Publisher,
+        message: &Message,
+        refused_limit: Duration,
+    ) -> Result<bool, BrokerError> {
         let start = Instant::now();
         loop {
             let confirmed = publisher.publish(message).await?.confirmed().await?;
@@ -123,7 +132,7 @@ impl Work<'_> {
             if confirmed.accepted {
                 return Ok(true);
             }
-            if start.elapsed() > REFUSED_LIMIT {
+            if start.elapsed() > refused_limit {
                 return Ok(false);
             }
             tokio::time::sleep(REFUSED_DELAY).await;

@@ -16,3 +16,4 @@ mod poison;
 mod reconnect;
 mod soak;
 mod stage;
+mod strangers;
