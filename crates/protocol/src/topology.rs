@@ -122,6 +122,19 @@ pub fn is_suspects_queue(name: &str) -> bool {
     model.is_some_and(|model| model.starts_with('.'))
 }
 
+/// How often a queue handed a job out until the broker dead-lettered it; `reason` is the broker's, in the
+/// header `x-death`.
+#[must_use]
+pub fn deliveries_until_death(reason: &str, queue: &str) -> u32 {
+    let deliveries = match reason {
+        "delivery_limit" if is_suspects_queue(queue) => SUSPECT_DELIVERY_LIMIT + 1,
+        "delivery_limit" => DELIVERY_LIMIT + 1,
+        "rejected" => 1,
+        _ => 0,
+    };
+    u32::try_from(deliveries).unwrap_or(u32::MAX)
+}
+
 /// What a worker declares: the model's jobs and suspects, the shared results and the dead letters.
 #[must_use]
 pub fn for_worker(model: &ModelName) -> Topology {

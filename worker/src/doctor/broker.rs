@@ -89,6 +89,10 @@ fn results(queue: &str, state: QueueState) -> Finding {
 
 fn dead_letters(queue: &str, state: QueueState) -> Finding {
     match state.messages {
+        0 if state.consumers > 0 => Finding::warning(format!(
+            "queue {queue}, dead letters: a command has them in hand"
+        ))
+        .remedy("look again when it has ended"),
         0 => Finding::ok(format!("queue {queue}, dead letters: none")),
         letters => Finding::warning(format!("queue {queue}, dead letters: {letters}"))
             .remedy("see which and why: ncs-producer dead list"),
@@ -121,6 +125,7 @@ mod tests {
         assert_eq!(grade(results, 7, 0), Grade::Ok);
         assert_eq!(grade(dead_letters, 0, 0), Grade::Ok);
         assert_eq!(grade(dead_letters, 1, 0), Grade::Warning);
+        assert_eq!(grade(dead_letters, 0, 1), Grade::Warning);
     }
 
     #[test]

@@ -82,7 +82,13 @@ impl Work<'_> {
                     self.suspects.set(false);
                     continue;
                 };
-                jobs.submit(self.take(suspect, finished));
+                let suspect = self.take(suspect, finished);
+                tracing::warn!(
+                    id = suspect.properties.message_id.as_deref().unwrap_or_default(),
+                    attempt = suspect.attempt(),
+                    "trying a job alone: workers were lost that had it"
+                );
+                jobs.submit(suspect);
             }
             tokio::select! {
                 () = shutdown.cancelled(), if !ending => {}

@@ -93,6 +93,7 @@ impl fmt::Display for Samples {
                 worst.as_secs_f64(),
                 self.seen.len()
             )?,
+            _ if self.unseen == 0 => f.write_str("not measured: it did not happen alone")?,
             _ => f.write_str("not measured")?,
         }
         match self.unseen {

@@ -14,7 +14,7 @@ const CONNECTED: &str = " connected broker=";
 
 /// Sends tensors whose properties our own client could not: strings that are not UTF-8, headers as
 /// large as a frame allows, a count that only the broker should write.
-const SEND: &str = r#"
+const SEND: &str = r"
 import pika, sys
 url, model, reply_to, expiration = sys.argv[1:]
 channel = pika.BlockingConnection(pika.URLParameters(url)).channel()
@@ -29,7 +29,7 @@ send(message_id='key', headers={b'\xff': 1, 'nested': {'table': {b'\xfe': [1, b'
 send(message_id='large', headers={'large': 'a' * 130_700, 'ncs-top-k': 3})
 send(message_id='many', headers={f'{number:04}': number for number in range(9_000)})
 send(message_id='count', headers={'x-delivery-count': 7})
-"#;
+";
 
 const IDS: [&str; 5] = ["?t?", "count", "key", "large", "many"];
 

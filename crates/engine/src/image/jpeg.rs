@@ -18,8 +18,11 @@ pub const SCAN_LIMIT: u32 = 64;
 /// thread for 4.1 s, and with 16 of them for 1.1 s.
 const ARITHMETIC_SCAN_LIMIT: u32 = 16;
 
-/// A decoder that is used again and again.
+/// A decoder whose buffers are used again and again.
 pub(super) struct JpegReader {
+    /// A new one for each image, which takes less than a microsecond. libjpeg-turbo keeps a file's tables for the
+    /// next, so that what a file without tables shows, or whether it is refused, would depend on what came
+    /// before it; and after an error it stays inside the header.
     decompressor: Decompressor,
     /// Pixels that libjpeg-turbo does not convert.
     stored: Vec<u8>,
@@ -84,15 +87,9 @@ impl JpegReader {
         if let Some((width, height)) = size {
             limits.check(width.into(), height.into())?;
         }
-        let header = match self.decompressor.read_header(encoded) {
-            Ok(header) => header,
-            Err(error) => {
-                // libjpeg-turbo stays inside a header that it gave up, and would read the next file
-                // as the rest of it.
-                self.decompressor = Decompressor::new().map_err(|error| undecodable(&error))?;
-                return Err(undecodable(&error));
-            }
-        };
+        self.decompressor = Decompressor::new().map_err(|error| undecodable(&error))?;
+        let header = self.decompressor.read_header(encoded);
+        let header = header.map_err(|error| undecodable(&error))?;
         limits.check(header.width as u64, header.height as u64)?;
         let scan_limit = if header.is_arithmetic {
             ARITHMETIC_SCAN_LIMIT
