@@ -186,7 +186,8 @@ impl Soak {
             }
             (_, expected) => panic!("{expected:?} came to {result:?}"),
         };
-        assert_eq!(result.attempt, 1, "{result:?}");
+        // Nobody had those in hand that expired in their queue.
+        assert!(result.attempt <= 1, "{result:?}");
         *self.answers.entry(counted).or_default() += 1;
     }
 
