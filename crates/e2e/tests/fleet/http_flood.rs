@@ -2,14 +2,14 @@
 //! good clients feel them.
 
 use crate::bed::{
-    LIMIT, amqp_url, assert_still_flooding, drain, runtime, start, steady_flood, unique,
-    wait_until_busy,
+    LIMIT, amqp_url, assert_still_flooding, drain, runtime, start, unique, wait_until_busy,
 };
 use crate::client::clean_up;
 use crate::figures::{sockets, status};
 use ncs_e2e::http::http_get;
 use ncs_e2e::paths::GOOGLENET_U8;
 use ncs_e2e::poll_until;
+use ncs_e2e::producer::{FloodOptions, Producer};
 use ncs_e2e::sticks::Sticks;
 use ncs_e2e::worker::Worker;
 use std::io::{ErrorKind, Read, Result, Write};
@@ -178,7 +178,13 @@ fn a_flood_of_bad_clients_hurts_neither_the_jobs_nor_the_good_clients() {
     let pid = worker.id();
     let before = sockets(pid);
     // As long as the clients take; then it is interrupted.
-    let mut producer = steady_flood(&model, &amqp_url(), 100_000);
+    let flood = FloodOptions::new(&model, &amqp_url())
+        .arguments([
+            "--images".into(),
+            runtime().small_photos_dir().into_os_string(),
+        ])
+        .arguments(["--duration", "170s", "--rate", "60", "--timeout", "170s"]);
+    let mut producer = Producer::flood(&flood).expect("started");
     wait_until_busy(&worker);
     let (memory, threads) = (status(pid, "VmRSS"), status(pid, "Threads"));
 
