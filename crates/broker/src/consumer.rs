@@ -20,6 +20,8 @@ pub struct Consumer {
     queue: ShortString,
     /// None before [`Consumer::start`] and after the end of what it began.
     subscription: Option<Subscription>,
+    /// How often it was started.
+    starts: u32,
 }
 
 struct Subscription {
@@ -70,20 +72,26 @@ impl Consumer {
             channel,
             queue: short("queue's name", queue)?,
             subscription: None,
+            starts: 0,
         })
     }
 
     /// Asks for messages, at most `prefetch` of them in hand. To change the prefetch,
     /// [`cancel`](Self::cancel), read to the end and start again: what is in hand stays in hand, and
-    /// does not count against the new prefetch.
+    /// does not count against the new prefetch. What is returned at the end goes back in the order of
+    /// the starts.
     pub async fn start(&mut self, prefetch: u16) -> Result<(), BrokerError> {
         // Per consumer, not per channel: RabbitMQ 4 has no global qos on quorum queues.
         let options = BasicQosOptions { global: false };
         let qos = self.channel.basic_qos(prefetch, options);
         limited("setting the prefetch", qos).await?;
+        // Up to 3.13 a quorum queue takes back what a channel's consumers have in the order of their
+        // tags, and those that the broker gives are random.
+        self.starts += 1;
+        let tag = short("consumer's tag", &format!("{:010}", self.starts))?;
         let consuming = self.channel.basic_consume(
             self.queue.clone(),
-            ShortString::default(),
+            tag,
             BasicConsumeOptions::default(),
             FieldTable::default(),
         );

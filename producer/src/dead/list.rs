@@ -72,6 +72,7 @@ async fn look(
         ..List::default()
     };
     let looked = list.fill(&mut look, arguments).await;
+    list.looked_at = look.looked_at;
     let ended = look.end().await;
     looked?;
     ended?;
@@ -81,7 +82,6 @@ async fn look(
 impl List {
     async fn fill(&mut self, look: &mut Look<'_>, arguments: &ListArgs) -> anyhow::Result<()> {
         while let Some(delivery) = look.next().await? {
-            self.looked_at += 1;
             let letter = Letter::of(&delivery);
             if arguments.filter.matches(&letter) {
                 *self.codes.entry(letter.code).or_default() += 1;

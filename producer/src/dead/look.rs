@@ -7,9 +7,13 @@
 //! `basic.get` counts as a consumer of its own: 3,000 letters taken so came back shuffled, after 40
 //! times as long.)
 //!
-//! The broker sends as fast as we read. Of 880 MiB of letters, up to 130 MiB were in memory at once.
+//! The broker sends what is looked at without waiting for us, and lapin keeps without a limit what we
+//! have not read: at worst the bodies of [`MOST_IN_HAND`] letters, of the 1 GiB that the queue holds.
+//! Reading is quicker than a network, mostly: of 880 MiB of letters, up to 130 MiB were in memory at
+//! once. When the last one wanted is read no more are asked for, so acking brings none.
 
 use anyhow::bail;
+use ncs_broker::connection::QueueState;
 use ncs_broker::{BrokerError, Connection, Consumer, Delivery, OPERATION_LIMIT, Settled, Ticket};
 use ncs_protocol::topology::DEAD;
 use std::time::Duration;
@@ -26,6 +30,10 @@ const BACK_LIMIT: Duration = Duration::from_secs(5);
 /// What errors say that we were doing.
 const LOOKING: &str = "looking at dead letters";
 
+/// Somebody else consumes the queue, and holds what we do not see.
+const IN_OTHER_HANDS: &str = "another command has the dead letters in hand; try again when it has ended \
+    (RabbitMQ calls its connection 'ncs-producer HOST/PROCESS dead …')";
+
 /// Dead letters that are out of their queue. Dropping it puts back those that were not acked.
 pub(super) struct Look<'a> {
     connection: &'a Connection,
@@ -33,22 +41,30 @@ pub(super) struct Look<'a> {
     shutdown: &'a CancellationToken,
     /// How many there were in the queue when it began.
     pub(super) there: u32,
+    /// Of these, the oldest ones that were given out.
+    pub(super) looked_at: u32,
     /// Not given out yet.
     left: u32,
     acked: u32,
 }
 
 impl<'a> Look<'a> {
-    /// Takes all, or the oldest `most` or [`MOST_IN_HAND`] of them. `None`: there is no queue.
+    /// Takes all, or the oldest `most` or [`MOST_IN_HAND`] of them. `None`: there is no queue. An error
+    /// where somebody else has some in hand. (Of two that begin in the same instant, each gets a part:
+    /// [`Look::next`] notices when no more come.)
     pub(super) async fn begin(
         connection: &'a Connection,
         most: u32,
         shutdown: &'a CancellationToken,
-    ) -> Result<Option<Self>, BrokerError> {
+    ) -> anyhow::Result<Option<Self>> {
         let there = match connection.queue_state(DEAD).await {
-            Ok(state) => state.messages,
+            Ok(QueueState {
+                messages,
+                consumers: 0,
+            }) => messages,
+            Ok(_) => bail!(IN_OTHER_HANDS),
             Err(BrokerError::NotFound(_)) => return Ok(None),
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         let left = there.min(most).min(MOST_IN_HAND);
         let mut consumer = connection.idle_consumer(DEAD).await?;
@@ -61,6 +77,7 @@ impl<'a> Look<'a> {
             consumer,
             shutdown,
             there,
+            looked_at: 0,
             left,
             acked: 0,
         }))
@@ -79,18 +96,26 @@ impl<'a> Look<'a> {
         };
         match next {
             Ok(Some(delivery)) => {
+                let delivery = delivery?;
+                self.looked_at += 1;
                 self.left -= 1;
-                Ok(Some(delivery?))
+                if self.left == 0 {
+                    self.consumer.cancel().await?;
+                }
+                Ok(Some(delivery))
             }
             Ok(None) => {
                 let reason = format!("{DEAD} was deleted");
                 let doing = LOOKING;
                 Err(BrokerError::Lost { doing, reason }.into())
             }
-            Err(_elapsed) => match self.connection.queue_state(DEAD).await?.messages {
-                // Somebody else took the rest between our counting and our taking.
-                0 => {
+            Err(_elapsed) => match self.connection.queue_state(DEAD).await? {
+                // The other is ourselves.
+                QueueState { consumers: 2.., .. } => bail!(IN_OTHER_HANDS),
+                // The rest was dropped or deleted between our counting and our taking.
+                QueueState { messages: 0, .. } => {
                     self.left = 0;
+                    self.consumer.cancel().await?;
                     Ok(None)
                 }
                 _ => Err(BrokerError::TimedOut { doing: LOOKING }.into()),
@@ -98,8 +123,13 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Deletes a letter. For certain only after [`Look::end`]. As many new ones may come to us in
-    /// exchange, unread, and go back with the rest.
+    /// Those behind the last that was given out.
+    pub(super) fn not_looked_at(&self) -> u32 {
+        self.there - self.looked_at
+    }
+
+    /// Deletes a letter that was given out, when [`Look::next`] has given out the last. For certain only
+    /// after [`Look::end`].
     pub(super) async fn ack(&mut self, ticket: Ticket) -> Result<(), BrokerError> {
         match ticket.ack().await? {
             Settled::Told => {
@@ -113,19 +143,25 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Puts back what was not acked, and waits until it is there again, so that whoever looks next
-    /// sees all.
-    pub(super) async fn end(self) -> Result<(), BrokerError> {
+    /// Puts back what was not acked, and waits until it is there again and we are gone, so that whoever
+    /// looks next sees all.
+    pub(super) async fn end(mut self) -> Result<(), BrokerError> {
         if self.acked > 0 {
             // RabbitMQ passes 32 acks of a channel on to a quorum queue, and the others when these are
             // done; what it has not passed on when the channel closes is forgotten, and those letters
-            // come back. Cancelling waits in the queue's log behind the first 32.
+            // come back. Consuming again waits in the queue's log behind the first 32. It may give us
+            // one letter more, the oldest of those behind ours, which goes back behind ours.
+            self.consumer.start(1).await?;
             self.consumer.cancel().await?;
         }
         drop(self.consumer);
         let expected = self.there - self.acked;
         let start = Instant::now();
-        while self.connection.queue_state(DEAD).await?.messages < expected {
+        loop {
+            let state = self.connection.queue_state(DEAD).await?;
+            if state.messages >= expected && state.consumers == 0 {
+                break;
+            }
             if start.elapsed() > BACK_LIMIT {
                 tracing::debug!(expected, "not all dead letters are back in their queue yet");
                 break;
