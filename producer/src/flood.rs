@@ -40,6 +40,8 @@ pub fn run(arguments: &FloodArgs) -> anyhow::Result<ExitCode> {
         .context("cannot start the async runtime")?;
     let flood = Flood::new(arguments, images)?;
     let end = runtime.block_on(flood.run());
+    // Dropping it would wait for a name that is still being resolved.
+    runtime.shutdown_background();
     let Flood {
         ledger, results, ..
     } = flood;

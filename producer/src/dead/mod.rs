@@ -37,7 +37,7 @@ pub fn run(command: &DeadCommand) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("cannot start the async runtime")?;
-    runtime.block_on(async {
+    let end = runtime.block_on(async {
         let shutdown = CancellationToken::new();
         shutdown::on_signal(&shutdown, end_process)?;
         match command {
@@ -46,7 +46,10 @@ pub fn run(command: &DeadCommand) -> anyhow::Result<ExitCode> {
             DeadCommand::Retry(arguments) => retry::run(arguments, &shutdown).await,
             DeadCommand::Purge(arguments) => purge::run(arguments, &shutdown).await,
         }
-    })
+    });
+    // Dropping it would wait for a name that is still being resolved.
+    runtime.shutdown_background();
+    end
 }
 
 /// Connects, under a name that says what for.
@@ -54,8 +57,11 @@ async fn connect(broker: &BrokerArgs, command: &str) -> Result<Connection, Broke
     Connection::open(&broker.address()?, &connection_name(command)).await
 }
 
+/// Of a host and a process, so that whoever finds the letters in other hands finds these.
 fn connection_name(command: &str) -> String {
-    format!("ncs-producer {} dead {command}", std::process::id())
+    let host = gethostname::gethostname();
+    let host = host.to_string_lossy();
+    format!("ncs-producer {host}/{} dead {command}", std::process::id())
 }
 
 /// Prints to standard output.
