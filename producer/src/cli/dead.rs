@@ -29,14 +29,15 @@ pub enum DeadCommand {
     ///
     /// A job leaves the dead letters when the broker has confirmed it in its queue: none is lost, and
     /// at worst one is done twice. It has no deadline then, and all its attempts before it. Until the
-    /// program ends, nobody else sees the dead letters. The exit code is 1 if some were left.
+    /// program ends, nobody else sees the dead letters. The exit code is 1 if some were left, or not
+    /// even looked at.
     ///
     /// Example: ncs-producer dead retry --model googlenet-v1 --code expired
     Retry(RetryArgs),
     /// Delete dead letters for good
     ///
     /// Those that come in while you are asked stay. Until the program ends, nobody else sees the dead
-    /// letters.
+    /// letters. It looks at the oldest 10,000; the exit code is 1 if others may be meant too.
     ///
     /// Example: ncs-producer dead purge --code malformed_job
     Purge(PurgeArgs),

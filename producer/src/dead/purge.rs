@@ -25,41 +25,46 @@ pub(super) async fn run(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<ExitCode> {
     let connection = connect(&arguments.broker, "purge").await?;
-    let mut selection = Selection::new(&arguments.select);
-    let end = match Look::begin(&connection, u32::MAX, shutdown).await? {
-        Some(mut look) => {
-            let end = purge(
-                &connection,
-                &mut look,
-                &mut selection,
-                arguments.yes,
-                shutdown,
-            )
-            .await;
-            let ended = look.end().await;
-            end.and_then(|text| Ok(ended.map(|()| text)?))
-        }
-        None => Ok(NEVER_ANY.to_owned()),
-    };
+    let end = purge(&connection, arguments, shutdown).await;
     connection.close().await;
-    print(&format!("{}\n", end?))?;
-    Ok(outcome(selection.missing().is_empty()))
+    end
 }
 
-/// Deletes what is meant, if the person agrees, and says what came of it. For certain only when the
-/// look has ended.
 async fn purge(
     connection: &Connection,
+    arguments: &PurgeArgs,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<ExitCode> {
+    let mut selection = Selection::new(&arguments.select);
+    let Some(mut look) = Look::begin(connection, u32::MAX, shutdown).await? else {
+        print(&format!("{NEVER_ANY}\n"))?;
+        return Ok(outcome(selection.missing().is_empty()));
+    };
+    let yes = arguments.yes;
+    let condemned = condemn(&mut look, &mut selection, yes, connection, shutdown).await;
+    let all_seen = selection.has_seen_all(look.not_looked_at());
+    match condemned {
+        Ok(condemned) if !condemned.is_empty() => delete(look, condemned).await?,
+        none => {
+            let ended = look.end().await;
+            none?;
+            ended?;
+        }
+    }
+    Ok(outcome(all_seen))
+}
+
+/// What is meant, if the person agrees; else nothing. Says so.
+async fn condemn(
     look: &mut Look<'_>,
     selection: &mut Selection<'_>,
     yes: bool,
+    connection: &Connection,
     shutdown: &CancellationToken,
-) -> anyhow::Result<String> {
-    let mut condemned: Vec<Ticket> = Vec::new();
+) -> anyhow::Result<Vec<Ticket>> {
+    let mut condemned = Vec::new();
     let mut codes: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut not_looked_at = look.there;
     while let Some(delivery) = look.next().await? {
-        not_looked_at -= 1;
         let letter = Letter::of(&delivery);
         if selection.takes(&letter) {
             *codes.entry(letter.code).or_default() += 1;
@@ -71,22 +76,36 @@ async fn purge(
     for (code, count) in codes {
         let _ = writeln!(text, "{count} x {code}");
     }
-    if not_looked_at > 0 {
-        let _ = writeln!(text, "not looked at: the newest {not_looked_at}");
+    if look.not_looked_at() > 0 {
+        let _ = writeln!(text, "not looked at: the newest {}", look.not_looked_at());
+    }
+    if condemned.is_empty() {
+        let seen = letters(look.looked_at as usize);
+        let _ = writeln!(text, "nothing was deleted: none of {seen} is meant");
     }
     print(&text)?;
-    if condemned.is_empty() {
-        let there = letters(look.there as usize);
-        return Ok(format!("nothing was deleted: none of {there} is meant"));
-    }
     let count = letters(condemned.len());
-    if !yes && !agreed(&count, connection, shutdown).await? {
-        return Ok("nothing was deleted".to_owned());
+    if !condemned.is_empty() && !yes && !agreed(&count, connection, shutdown).await? {
+        print("nothing was deleted\n")?;
+        condemned.clear();
     }
-    for ticket in condemned {
-        look.ack(ticket).await?;
-    }
-    Ok(format!("deleted {count}"))
+    Ok(condemned)
+}
+
+async fn delete(mut look: Look<'_>, condemned: Vec<Ticket>) -> anyhow::Result<()> {
+    let count = letters(condemned.len());
+    let mut begun = 0;
+    let deleted = async {
+        for ticket in condemned {
+            begun += 1;
+            look.ack(ticket).await?;
+        }
+        look.end().await
+    };
+    let deleted = deleted.await;
+    // What the broker has done of it, nobody has told us.
+    deleted.with_context(|| format!("up to {begun} of {count} were deleted; list again"))?;
+    print(&format!("deleted {count}\n"))
 }
 
 /// Asks the person at the terminal.

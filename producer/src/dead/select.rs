@@ -47,6 +47,15 @@ impl<'a> Selection<'a> {
         taken
     }
 
+    /// Nothing that is meant is among the newest letters, so many of which were not looked at.
+    pub(super) fn has_seen_all(&self, not_looked_at: u32) -> bool {
+        if self.arguments.ids.is_empty() {
+            not_looked_at == 0
+        } else {
+            self.missing().is_empty()
+        }
+    }
+
     /// The ids of which no letter was seen.
     pub(super) fn missing(&self) -> Vec<&'a str> {
         let ids = self.arguments.ids.iter().map(String::as_str);

@@ -69,14 +69,17 @@ async fn find(
         Ok(())
     };
     let looked: anyhow::Result<()> = looked.await;
+    let not_looked_at = look.not_looked_at();
     let ended = look.end().await;
     looked?;
     ended?;
     let Some(found) = first else {
-        bail!(
-            "{}; `ncs-producer dead list` says how they are called",
-            no_such(&[id]).trim_end()
-        );
+        let no_such = no_such(&[id]);
+        let no_such = no_such.trim_end();
+        if not_looked_at > 0 {
+            bail!("{no_such}; the newest {not_looked_at} were not looked at");
+        }
+        bail!("{no_such}; `ncs-producer dead list` says how they are called");
     };
     if names.len() > 1 {
         bail!(

@@ -46,9 +46,8 @@ pub(super) async fn run(
         ..
     } = retry;
     way_back.close().await;
-    let missing = selection.missing();
-    let all_done = tally.left.is_empty() && missing.is_empty();
-    let missing = no_such(&missing);
+    let all_done = tally.left.is_empty() && selection.has_seen_all(tally.not_looked_at);
+    let missing = no_such(&selection.missing());
     link.close().await;
     // Whatever ended it, what was done until then is told.
     print(&tally.to_string())?;
@@ -57,8 +56,8 @@ pub(super) async fn run(
     match there {
         None => print(&format!("{NEVER_ANY}\n"))?,
         Some(there) if tally.put_back.is_empty() && tally.left.is_empty() => {
-            let there = letters(there as usize);
-            print(&format!("nothing was put back: none of {there} is meant\n"))?;
+            let seen = letters((there - tally.not_looked_at) as usize);
+            print(&format!("nothing was put back: none of {seen} is meant\n"))?;
         }
         Some(_) => {}
     }
