@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 /// [`Connection::queue_state`] allows.
 const MOST_GONE: u32 = 1_000;
 
-/// Which reply queues are there, each asked for once.
+/// Answers that are remembered, of at most 256 bytes each.
+const MOST_KNOWN: usize = 10_000;
+
+/// Which reply queues are there, each asked for once, unless there are very many.
 pub(super) struct ReplyQueues {
     address: Address,
     /// Its own: it is opened anew from time to time.
@@ -44,6 +47,9 @@ impl ReplyQueues {
             Err(error) => return Err(error),
         };
         self.gone += u32::from(!there);
+        if self.known.len() == MOST_KNOWN {
+            self.known.clear();
+        }
         self.known.insert(queue.to_owned(), there);
         Ok(there)
     }
