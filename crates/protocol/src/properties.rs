@@ -29,7 +29,7 @@ pub const HEADER_EARLIER_ATTEMPTS: &str = "ncs-earlier-attempts";
 pub const HEADER_DELIVERY_COUNT: &str = "x-delivery-count";
 
 /// A header's value. Other AMQP types have no meaning here and are not carried.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum HeaderValue {
     /// Any AMQP integer, a timestamp included.
     Integer(i64),
