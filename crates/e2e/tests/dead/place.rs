@@ -30,7 +30,7 @@ pub(crate) struct Place {
     pub(crate) model: String,
     /// Where the command may write.
     pub(crate) dir: PathBuf,
-    node: Arc<RabbitMq>,
+    pub(crate) node: Arc<RabbitMq>,
     commands: Cell<u32>,
     _alone: MutexGuard<'static, ()>,
 }
@@ -244,20 +244,32 @@ impl Place {
         Running(process.expect("started"))
     }
 
-    /// The command, for whoever gives it a terminal.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+    /// The command, in its place.
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(paths::binary("ncs-producer").expect("built"));
+        command.arg("dead").args(arguments);
+        self.settle(&mut command);
+        command
+    }
+
+    /// The same, as the last arguments of another command, which gives it a terminal.
+    pub(crate) fn command_under(&self, mut other: Command, arguments: &[&str]) -> Command {
+        let command = self.command(arguments);
+        other.arg(command.get_program()).args(command.get_args());
+        self.settle(&mut other);
+        other
+    }
+
+    /// It knows this broker and nothing else of ours.
+    fn settle(&self, command: &mut Command) {
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("NCS_") {
                 command.env_remove(name);
             }
         }
         command
-            .arg("dead")
-            .args(arguments)
             .env("NCS_AMQP_URL", self.url())
             .current_dir(&self.dir);
-        command
     }
 
     /// `dead list --json` with further arguments.
