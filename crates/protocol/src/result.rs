@@ -93,7 +93,7 @@ pub struct StageTimes {
     /// From submission to arrival at the worker: the submitter's clock against the worker's.
     /// Absent when the job does not say when it was submitted.
     pub queue_us: Option<u64>,
-    /// Waiting in the worker for a free infer request.
+    /// Waiting in the worker for a free infer request, and for the image's turn to be decoded.
     pub wait_us: u64,
     /// Decoding the image into the input tensor.
     pub decode_us: u64,

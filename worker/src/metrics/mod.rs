@@ -103,7 +103,8 @@ impl Metrics {
             HistogramOpts::new(
                 "ncs_worker_stage_seconds",
                 "Seconds that a job spent in each stage: in the queue (by the submitter's clock), \
-                 waiting for an infer request, decoding, inferring, publishing until confirmed.",
+                 waiting for an infer request and to be decoded, decoding, inferring, publishing until \
+                 confirmed.",
             )
             .buckets(STAGE_BUCKETS.to_vec()),
             &["stage"],

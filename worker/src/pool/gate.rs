@@ -7,8 +7,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 pub struct Gate {
     /// Places that nobody has.
     free: Mutex<usize>,
-    /// There is one more.
-    freed: Condvar,
+    /// There is one more, or somebody may have to give up.
+    changed: Condvar,
 }
 
 /// A place behind the gate; dropping it makes room for the next thread.
@@ -21,16 +21,34 @@ impl Gate {
     pub fn new(places: usize) -> Self {
         Self {
             free: Mutex::new(places),
-            freed: Condvar::new(),
+            changed: Condvar::new(),
         }
     }
 
-    /// Waits for a place. While one is free, it costs as much as a lock.
-    pub(super) fn enter(&self) -> Place<'_> {
-        let free = self.free();
-        let waited = self.freed.wait_while(free, |free| *free == 0);
-        *waited.unwrap_or_else(PoisonError::into_inner) -= 1;
-        Place(self)
+    /// Waits for a place; `None` if it is given up. Whoever waits finds that out when a place becomes
+    /// free, and when told to look again. While a place is free, it costs as much as a lock.
+    pub(super) fn enter(&self, mut is_given_up: impl FnMut() -> bool) -> Option<Place<'_>> {
+        let mut free = self.free();
+        loop {
+            if is_given_up() {
+                // It may have been woken for a place, which is the next one's then.
+                self.changed.notify_one();
+                return None;
+            }
+            if *free > 0 {
+                *free -= 1;
+                return Some(Place(self));
+            }
+            let waited = self.changed.wait(free);
+            free = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Lets all who wait see whether they are given up.
+    pub(super) fn look_again(&self) {
+        // Whoever has just seen that it is not waits by the time the lock is had.
+        drop(self.free());
+        self.changed.notify_all();
     }
 
     fn free(&self) -> MutexGuard<'_, usize> {
@@ -41,14 +59,14 @@ impl Gate {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         *self.0.free() += 1;
-        self.0.freed.notify_one();
+        self.0.changed.notify_one();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     #[test]
     fn no_more_threads_than_places_are_behind_it_and_all_get_through() {
@@ -59,7 +77,7 @@ mod tests {
         std::thread::scope(|threads| {
             for _ in 0..8 * PLACES {
                 threads.spawn(|| {
-                    let _place = gate.enter();
+                    let _place = gate.enter(|| false);
                     let now = inside.fetch_add(1, Ordering::SeqCst) + 1;
                     most.fetch_max(now, Ordering::SeqCst);
                     // Nobody gets on before as many threads are inside as there are places.
@@ -77,10 +95,50 @@ mod tests {
     fn a_panic_gives_its_place_back() {
         let gate = Gate::new(1);
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let _place = gate.enter();
+            let _place = gate.enter(|| false);
             panic!("on purpose");
         }));
         assert!(panicked.is_err());
-        drop(gate.enter());
+        assert!(gate.enter(|| false).is_some());
+    }
+
+    #[test]
+    fn whoever_is_given_up_stops_waiting_and_leaves_a_place_to_the_next() {
+        let gate = Gate::new(1);
+        let given_up = AtomicBool::new(false);
+        let never = AtomicBool::new(false);
+        let waits = std::sync::Barrier::new(2);
+        // As good as waiting: the gate's lock is held until it does.
+        let enter = |given_up: &AtomicBool| {
+            let mut looks = 0;
+            let mut look = || {
+                let is_given_up = given_up.load(Ordering::SeqCst);
+                looks += 1;
+                if looks == 1 {
+                    waits.wait();
+                }
+                is_given_up
+            };
+            gate.enter(&mut look).is_some()
+        };
+        std::thread::scope(|threads| {
+            let place = gate.enter(|| false);
+            let told = threads.spawn(|| enter(&given_up));
+            waits.wait();
+            given_up.store(true, Ordering::SeqCst);
+            gate.look_again();
+            assert!(!told.join().expect("it ends"));
+
+            given_up.store(false, Ordering::SeqCst);
+            // Whoever waits longest is woken for the place.
+            let woken = threads.spawn(|| enter(&given_up));
+            waits.wait();
+            let next = threads.spawn(|| enter(&never));
+            waits.wait();
+            given_up.store(true, Ordering::SeqCst);
+            drop(place);
+            assert!(!woken.join().expect("it ends"));
+            assert!(next.join().expect("it ends"));
+        });
     }
 }

@@ -15,6 +15,7 @@ pub struct Generation {
     /// Counts up; what troubles an earlier one is no trouble any more.
     pub id: u64,
     jobs: Arc<Jobs>,
+    shared: Arc<Shared>,
     threads: Vec<(Arc<Slot>, JoinHandle<()>)>,
     answered: Arc<AtomicU64>,
 }
@@ -167,6 +168,7 @@ impl Generation {
         Ok(Self {
             id,
             jobs: Arc::clone(jobs),
+            shared: Arc::clone(shared),
             threads,
             answered,
         })
@@ -185,11 +187,12 @@ impl Generation {
         slots.any(|slot| slot.is_inferring_for(limit))
     }
 
-    /// Ends the threads, each after the job that it has in hand. Jobs of those that take longer than
-    /// `limit` are tried again by the next generation; the threads are left to themselves, since
+    /// Ends the threads, each after the job that it has in hand; the jobs of those that wait for their
+    /// turn to decode go to the next generation. Jobs of those that take longer than `limit` are tried again by the next generation; the threads are left to themselves, since
     /// nothing can end a call into OpenVINO, and returned.
     #[must_use]
     pub fn retire(self, limit: Duration) -> Vec<JoinHandle<()>> {
+        self.shared.decoding.look_again();
         let deadline = Instant::now() + limit;
         let mut left = Vec::new();
         for (slot, thread) in self.threads {
@@ -224,13 +227,17 @@ impl Thread {
     fn work(&self, worker: &mut Worker) -> Result<(), Trouble> {
         while let Some(job) = self.jobs.next(self.generation) {
             *self.slot.job() = Some(Arc::clone(&job));
-            let answered = worker.answer(&job);
+            let is_given_up = || job.is_over() || !self.jobs.is_serving(self.generation);
+            let answered = worker.answer(&job, &is_given_up);
             let mine = self.slot.job().take().is_some();
             match answered {
-                Ok((messages, outcome)) => {
+                Ok(Some((messages, outcome))) => {
                     job.answer(messages, outcome);
                     self.answered.fetch_add(1, Ordering::Relaxed);
                 }
+                Ok(None) if mine => self.jobs.retry(job),
+                // This thread was given up, and the job is with another one.
+                Ok(None) => {}
                 Err((cause, error)) => {
                     // Before the job is put back: another thread of this network would take it, and
                     // fail as well.

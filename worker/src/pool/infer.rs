@@ -3,7 +3,7 @@
 //! It decodes straight into its request's input tensor. With 4 requests per stick, 3 threads
 //! decode, wait or encode while the stick works for the fourth.
 
-use super::gate::Gate;
+use super::gate::{Gate, Place};
 use super::generation::{Cause, Slot};
 use super::jobs::Jobs;
 use crate::answer::{Answers, image_failure, job_failure};
@@ -81,11 +81,16 @@ impl Worker {
         }
     }
 
-    /// The messages that answer a job. An error is the device's; the job's own is an answer.
-    pub(super) fn answer(&mut self, job: &Received) -> Result<Answered, (Cause, anyhow::Error)> {
+    /// The messages that answer a job; `None` if it is given up while it waits to be decoded. An error
+    /// is the device's; the job's own is an answer.
+    pub(super) fn answer(
+        &mut self,
+        job: &Received,
+        is_given_up: &dyn Fn() -> bool,
+    ) -> Result<Option<Answered>, (Cause, anyhow::Error)> {
         // Decoders' panics are caught by the engine. Whatever else panics may have left anything
         // half-done, so the network is rebuilt.
-        let answering = AssertUnwindSafe(|| self.answer_delivery(job));
+        let answering = AssertUnwindSafe(|| self.answer_delivery(job, is_given_up));
         match std::panic::catch_unwind(answering) {
             Ok(Ok(answered)) => Ok(answered),
             Ok(Err(error)) => Err((cause_of(&error), error.into())),
@@ -122,22 +127,31 @@ impl Worker {
     }
 
     /// Everything about one delivery, from the message to the messages that answer it.
-    fn answer_delivery(&mut self, received: &Received) -> Result<Answered, EngineError> {
-        let wait_us = micros(received.at.elapsed());
-        if let Some(overdue) = received.overdue() {
-            let failure = Failure {
-                code: ErrorCode::Expired,
-                message: format!(
-                    "its deadline passed {} ms before a device was free for it",
-                    overdue.as_millis()
-                ),
-            };
-            return Ok(self.dead_letter(received, failure));
+    fn answer_delivery(
+        &mut self,
+        received: &Received,
+        is_given_up: &dyn Fn() -> bool,
+    ) -> Result<Option<Answered>, EngineError> {
+        if let Some(expired) = self.expired(received) {
+            return Ok(Some(expired));
         }
         let job = match self.shared.job(received) {
             Ok(job) => job,
-            Err(error) => return Ok(self.dead_letter(received, job_failure(&error))),
+            Err(error) => return Ok(Some(self.dead_letter(received, job_failure(&error)))),
         };
+        let shared = Arc::clone(&self.shared);
+        let place = match job.content {
+            Content::Image(..) => match shared.decoding.enter(is_given_up) {
+                Some(place) => Some(place),
+                None => return Ok(None),
+            },
+            Content::Tensor(_) => None,
+        };
+        // Others' images may have taken long.
+        if let Some(expired) = self.expired(received) {
+            return Ok(Some(expired));
+        }
+        let wait_us = micros(received.at.elapsed());
         let queue_us = job
             .submitted_at_us
             .map(|submitted| received.at_us.saturating_sub(submitted));
@@ -146,7 +160,7 @@ impl Worker {
             wait_us,
             ..StageTimes::default()
         };
-        let outcome = self.infer(&job, &mut times)?;
+        let outcome = self.infer(&job, place, &mut times)?;
         let counted = match &outcome {
             Outcome::Classes(_) => {
                 self.shared.metrics.observe(&times);
@@ -156,7 +170,20 @@ impl Worker {
         };
         let answers = &self.shared.answers;
         let message = answers.result(&job, received.attempt(), outcome, times);
-        Ok((vec![message], counted))
+        Ok(Some((vec![message], counted)))
+    }
+
+    /// What becomes of a job whose deadline has passed.
+    fn expired(&self, received: &Received) -> Option<Answered> {
+        let overdue = received.overdue()?;
+        let failure = Failure {
+            code: ErrorCode::Expired,
+            message: format!(
+                "its deadline passed {} ms before a device was free for it",
+                overdue.as_millis()
+            ),
+        };
+        Some(self.dead_letter(received, failure))
     }
 
     fn dead_letter(&self, received: &Received, failure: Failure) -> Answered {
@@ -164,10 +191,16 @@ impl Worker {
         (self.shared.answers.dead_letter(received, failure), outcome)
     }
 
-    /// Image → tensor → scores → classes.
-    fn infer(&mut self, job: &Job<'_>, times: &mut StageTimes) -> Result<Outcome, EngineError> {
+    /// Image → tensor → scores → classes. The place is given back once the image is decoded.
+    fn infer(
+        &mut self,
+        job: &Job<'_>,
+        place: Option<Place<'_>>,
+        times: &mut StageTimes,
+    ) -> Result<Outcome, EngineError> {
         let start = Instant::now();
         let filled = self.fill(job)?;
+        drop(place);
         times.decode_us = micros(start.elapsed());
         if let Err(error) = filled {
             return Ok(Outcome::Error(image_failure(&error)));
@@ -200,7 +233,6 @@ impl Worker {
         let mut tensor = self.request.input_mut()?;
         Ok(match job.content {
             Content::Image(image_type, bytes) => {
-                let _place = self.shared.decoding.enter();
                 self.decoder
                     .decode_into(bytes, Some(format_of(image_type)), &mut tensor)
             }

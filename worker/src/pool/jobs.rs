@@ -27,7 +27,7 @@ impl Jobs {
         self.changed.notify_one();
     }
 
-    /// Adds a job whose inference has failed, before all others.
+    /// Adds a job again that was in hand and not answered, before all others.
     pub fn retry(&self, job: Arc<Received>) {
         self.state().waiting.push_front(job);
         self.changed.notify_one();
@@ -57,6 +57,12 @@ impl Jobs {
     pub fn serve(&self, generation: Option<u64>) {
         self.state().serving = generation;
         self.changed.notify_all();
+    }
+
+    /// Whether this generation may take jobs.
+    #[must_use]
+    pub fn is_serving(&self, generation: u64) -> bool {
+        self.state().serving == Some(generation)
     }
 
     /// Lets nobody take jobs, if it is this generation that serves.

@@ -76,13 +76,17 @@ impl Client {
 
     /// Sends a bare image, or whatever calls itself one.
     pub(crate) async fn send_image(&self, id: &str, content_type: &str, body: Vec<u8>) {
-        let properties = Properties {
+        self.send(self.image(id, content_type), body).await;
+    }
+
+    /// The properties of a bare image that is to be answered to us.
+    pub(crate) fn image(&self, id: &str, content_type: &str) -> Properties {
+        Properties {
             content_type: Some(content_type.to_owned()),
             message_id: Some(id.to_owned()),
             reply_to: Some(self.result_queue.clone()),
             ..Properties::default()
-        };
-        self.send(properties, body).await;
+        }
     }
 
     /// The next result.

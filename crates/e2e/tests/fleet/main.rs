@@ -11,6 +11,7 @@ mod drain;
 mod figures;
 mod flood;
 mod http_flood;
+mod large;
 mod limits;
 mod python_client;
 mod recovery;

@@ -2,7 +2,8 @@
 
 use crate::bed::{drain, unique, wait_for_metric};
 use crate::client::{Client, block_on};
-use crate::stage::{Stage, messages, wait_until_in_hand, wait_until_ready};
+use crate::large::{LARGEST, progressive_jpeg};
+use crate::stage::{IN_HAND, Stage, messages, wait_for, wait_until_in_hand, wait_until_ready};
 use ncs_e2e::poll_until;
 use ncs_e2e::rabbitmq::Release;
 use ncs_e2e::sticks::State;
@@ -67,16 +68,16 @@ fn a_job_whose_time_passes_in_a_workers_hands_is_not_inferred() {
     // One inference at a time: what is in hand besides waits for it.
     let arguments = ["--requests-per-stick", "1", "--prefetch", "4"];
     let worker = stage.worker(&arguments);
-    // An inference takes 2.4 s.
-    stage.sticks.set("1.1", State::Slow(100.0)).expect("set");
+    // An inference takes 6.1 s.
+    stage.sticks.set("1.1", State::Slow(250.0)).expect("set");
     let before = inferences(&stage, &worker);
     block_on(async {
         let mut client = stage.client().await;
         let jobs = [
             ("first", 60_000),
-            ("late-1", 1_500),
+            ("late-1", 3_000),
             ("second", 60_000),
-            ("late-2", 1_500),
+            ("late-2", 3_000),
         ];
         for (number, (id, milliseconds)) in jobs.into_iter().enumerate() {
             let properties = job(&client, id, milliseconds);
@@ -87,6 +88,8 @@ fn a_job_whose_time_passes_in_a_workers_hands_is_not_inferred() {
         for _ in jobs {
             let (_, result) = client.result().await;
             answers.insert(result.job_id.clone(), result);
+            // The others' time has passed too.
+            stage.sticks.set("1.1", State::Ok).expect("set");
         }
         for id in ["first", "second"] {
             let outcome = &answers[id].outcome;
@@ -123,6 +126,42 @@ fn a_job_whose_time_passes_in_a_workers_hands_is_not_inferred() {
         }
         client.close().await;
     });
+    drain(worker);
+    stage.end();
+}
+
+#[test]
+fn a_job_whose_time_passes_while_other_images_are_decoded_is_not_inferred() {
+    const LARGE: usize = 3;
+    let stage = Stage::with_sticks(Release::Installed, 1);
+    // One infer request for each job, and one image at a time that is decoded.
+    let worker = stage.worker(&["--decode-threads", "1"]);
+    // Some 0.4 s of decoding.
+    let image = progressive_jpeg(LARGEST);
+    let image_job = |client: &Client, id, milliseconds| Properties {
+        content_type: Some("image/jpeg".into()),
+        ..job(client, id, milliseconds)
+    };
+    block_on(async {
+        let mut client = stage.client().await;
+        for _ in 0..LARGE {
+            let properties = image_job(&client, "large", 60_000);
+            client.send(properties, image.clone()).await;
+        }
+        wait_for(&worker, IN_HAND, |jobs| jobs > 0.5);
+        let properties = image_job(&client, "late", 50);
+        client.send(properties, image.clone()).await;
+        for _ in 0..=LARGE {
+            let (_, result) = client.result().await;
+            if result.job_id == "late" {
+                expired(&result);
+            } else {
+                assert!(matches!(result.outcome, Outcome::Classes(_)), "{result:?}");
+            }
+        }
+        client.close().await;
+    });
+    wait_for_metric(&worker, "ncs_worker_jobs_total{outcome=\"classified\"} 3");
     drain(worker);
     stage.end();
 }

@@ -6,12 +6,16 @@
 #[expect(dead_code, reason = "shared with the tests of the fleet")]
 mod bed;
 mod blocked;
+mod bounds;
 #[path = "../fleet/client.rs"]
 #[expect(dead_code, reason = "shared with the tests of the fleet")]
 mod client;
 mod deadlines;
 mod drain;
 mod duplicates;
+#[path = "../fleet/large.rs"]
+#[expect(dead_code, reason = "shared with the tests of the fleet")]
+mod large;
 mod poison;
 mod reconnect;
 mod soak;
