@@ -8,8 +8,10 @@ use super::memory::{Budget, Metered};
 use super::{Decoded, ImageFormat, ImageLimits, PixelKind, room, webp};
 use crate::{ColorOrder, ImageError};
 
-/// Only EXIF is looked at, and that is some kilobytes.
-const METADATA_BYTES: u64 = 1 << 20;
+/// What the chunks of a PNG beside its pixels may take together. Only EXIF is looked at, but colour
+/// profiles of printers, and what editors write into texts, have up to some megabytes, and a file that
+/// has more is refused. It is a part of the room that a decode has for tables and metadata.
+const METADATA_BYTES: u64 = 16 << 20;
 
 /// Decodes into `buffer`. Alpha is dropped and 16 bits become 8 by leaving the lower ones, as
 /// OpenCV's `imread` does.
@@ -20,9 +22,10 @@ pub(super) fn decode(
     kind: PixelKind,
     buffer: &mut Vec<u8>,
 ) -> Result<Decoded, ImageError> {
-    if format == ImageFormat::Webp {
-        webp::check_claims(encoded, limits)?;
-    }
+    let encoded = match format {
+        ImageFormat::Webp => webp::checked(encoded, limits)?,
+        _ => encoded,
+    };
     let budget = Budget::new();
     let mut reader = ImageReader::with_format(Metered::new(encoded, &budget), named(format));
     // Of the three, only PNG's decoder heeds it, and only for metadata. A colour profile, which is

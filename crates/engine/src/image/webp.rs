@@ -6,12 +6,15 @@ use crate::ImageError;
 /// Bytes of an animation's frame before its own chunks: place, sides, duration, flags.
 const FRAME_HEADER: usize = 16;
 
-/// Refuses a file whose chunks claim more than there is, or more than the limits allow.
+/// The file up to where its RIFF ends, which is all of it that a decoder may see. Refuses one whose
+/// chunks claim more than there is, or more than the limits allow.
 ///
 /// The decoder checks none of this before it asks for memory: as much as a chunk with metadata
 /// claims to have, up to 4 GiB; or as much as a lossy picture's own header announces, whatever the
 /// header of the file says. An animation's frame whose picture is larger than itself makes it panic.
-pub(super) fn check_claims(encoded: &[u8], limits: &ImageLimits) -> Result<(), ImageError> {
+/// And where the first chunk is long, it looks for others behind the end.
+pub(super) fn checked<'a>(encoded: &'a [u8], limits: &ImageLimits) -> Result<&'a [u8], ImageError> {
+    let encoded = up_to_its_end(encoded);
     // After "RIFF", the length, and "WEBP".
     let mut rest = encoded.get(12..).unwrap_or_default();
     while let Some(chunk) = Chunk::split_off(&mut rest)? {
@@ -24,7 +27,17 @@ pub(super) fn check_claims(encoded: &[u8], limits: &ImageLimits) -> Result<(), I
             _ => {}
         }
     }
-    Ok(())
+    Ok(encoded)
+}
+
+/// Without what follows; all of a file that is shorter than it says.
+fn up_to_its_end(encoded: &[u8]) -> &[u8] {
+    let [_, _, _, _, l0, l1, l2, l3, data @ ..] = encoded else {
+        return encoded;
+    };
+    let claimed = u32::from_le_bytes([*l0, *l1, *l2, *l3]);
+    let len = usize::try_from(claimed).unwrap_or(usize::MAX);
+    &encoded[..encoded.len() - data.len().saturating_sub(len)]
 }
 
 struct Chunk<'a> {
@@ -116,9 +129,43 @@ mod tests {
         chunk(b"ANMF", &[header.as_slice(), picture].concat())
     }
 
+    fn file(chunks: &[u8]) -> Vec<u8> {
+        chunk(b"RIFF", &[b"WEBP", chunks].concat())
+    }
+
     fn check(chunks: &[u8]) -> Result<(), String> {
-        let file = [b"RIFF\0\0\0\0WEBP", chunks].concat();
-        check_claims(&file, &LIMITS).map_err(|error| error.to_string())
+        let file = file(chunks);
+        let checked = checked(&file, &LIMITS).map_err(|error| error.to_string())?;
+        assert_eq!(checked, file);
+        Ok(())
+    }
+
+    #[test]
+    fn what_follows_the_end_is_not_looked_at_and_not_shown_to_the_decoder() {
+        let whole = file(&lossy(10, 10));
+        for more in [
+            lossy(1000, 1000),
+            b"EXIF\xFF\xFF\xFF\xFF".to_vec(),
+            b"?".to_vec(),
+        ] {
+            let followed = [whole.as_slice(), &more].concat();
+            assert_eq!(checked(&followed, &LIMITS), Ok(&*whole));
+        }
+        // The end does not hide half a chunk.
+        let mut early = [whole.as_slice(), b"more"].concat();
+        early[4] -= 1;
+        let error = checked(&early, &LIMITS).unwrap_err().to_string();
+        assert!(
+            error.contains("claims 10 bytes, and there are 9"),
+            "{error}"
+        );
+        // A file that is cut off at a chunk's end is the decoder's to judge.
+        let mut late = whole.clone();
+        late[4] += 100;
+        assert_eq!(checked(&late, &LIMITS), Ok(&*late));
+        for short in [b"".as_slice(), b"RIFF", b"RIFF\xFF\xFF\xFF\xFFWE"] {
+            assert_eq!(checked(short, &LIMITS), Ok(short));
+        }
     }
 
     #[test]
