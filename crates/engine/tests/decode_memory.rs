@@ -104,12 +104,20 @@ fn webp_size(width: u32, height: u32) -> Vec<u8> {
     [&side(width)[..3], &side(height)[..3]].concat()
 }
 
-/// An animation whose one frame is a lossless picture.
-fn animated(still: &[u8]) -> Vec<u8> {
+/// What the encoder at hand cannot make: a lossy WebP of this size with alpha, of one colour. It was
+/// written by Pillow:
+///
+/// ```python
+/// Image.new("RGBA", (4000, 2500), (10, 20, 30, 40)).save(file, quality=60, method=6)
+/// ```
+const LOSSY_ALPHA: &[u8] = include_bytes!("lossy_alpha_4000x2500.webp");
+
+/// An animation whose one frame has these chunks.
+fn animated(picture: &[u8]) -> Vec<u8> {
     let size = webp_size(WIDTH, HEIGHT);
     let extended = [&[0x12, 0, 0, 0], &*size].concat();
-    // At the top left, for 100 ms; then the picture's own chunk, after RIFF's and WEBP's names.
-    let frame = [&[0; 6], &*size, &[100, 0, 0, 0], &still[12..]].concat();
+    // At the top left, for 100 ms; then the picture.
+    let frame = [&[0; 6], &*size, &[100, 0, 0, 0], picture].concat();
     webp(&[
         webp_chunk(*b"VP8X", &extended),
         webp_chunk(*b"ANIM", &[0; 6]),
@@ -220,8 +228,14 @@ fn a_decode_takes_no_more_memory_than_its_limits_say() {
             encoded(Rgba([10_u16, 20, 30, 40]), ImageFormat::Png),
         ),
         ("BMP with alpha", encoded(with_alpha, ImageFormat::Bmp)),
-        ("animated WebP", animated(&lossless)),
+        // The picture comes after RIFF and WEBP, and in the lossy one after the extended header too.
+        ("animated lossless WebP", animated(&lossless[12..])),
+        (
+            "animated lossy WebP with alpha",
+            animated(&LOSSY_ALPHA[30..]),
+        ),
         ("lossless WebP with alpha", lossless),
+        ("lossy WebP with alpha", LOSSY_ALPHA.to_vec()),
     ];
     for (name, encoded) in pictures {
         let (peak, decoded) = peak_of(&encoded);
