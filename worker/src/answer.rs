@@ -64,7 +64,8 @@ impl Answers {
     }
 
     /// What becomes of a message that is no job, or no longer one: a dead letter with the reason, and
-    /// an error result for whoever left an address.
+    /// an error result for whoever left an address. A job that has expired is answered in any case, as
+    /// one is whose time has passed in its queue.
     #[must_use]
     pub fn dead_letter(&self, delivery: &Received, failure: Failure) -> Vec<Message> {
         let attempt = delivery.attempt();
@@ -103,7 +104,7 @@ impl Answers {
             properties,
             body,
         }];
-        if delivery.properties.reply_to.is_some() {
+        if delivery.properties.reply_to.is_some() || failure.code == ErrorCode::Expired {
             messages.push(self.error_result(&delivery.properties, &self.model, attempt, failure));
         }
         messages
