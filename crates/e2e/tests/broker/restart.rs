@@ -10,6 +10,10 @@ use ncs_e2e::producer::Producer;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Between two tries to log in, which fail at once while nobody listens.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Logs in again and again until it is told to stop, and returns the errors.
 fn logging_in(address: Address, stop: &Arc<AtomicBool>) -> JoinHandle<Vec<BrokerError>> {
@@ -23,7 +27,10 @@ fn logging_in(address: Address, stop: &Arc<AtomicBool>) -> JoinHandle<Vec<Broker
             while !stop.load(Ordering::Relaxed) {
                 match Connection::open(&address, "test").await {
                     Ok(connection) => connection.close().await,
-                    Err(error) => errors.push(error),
+                    Err(error) => {
+                        errors.push(error);
+                        tokio::time::sleep(PAUSE).await;
+                    }
                 }
             }
             errors
