@@ -121,29 +121,39 @@ async fn broken(address: &Address, error: &io::Error) -> BrokerError {
     }
 }
 
-/// A broker that has just hung up on us does so again at once.
-const VERDICT_LIMIT: Duration = Duration::from_secs(2);
+/// A broker that has just hung up on us does so again at once; a handshake takes long on a busy host.
+const VERDICT_LIMIT: Duration = Duration::from_secs(8);
 /// How often it is listened to. It is mostly heard the first time.
-const VERDICT_TRIES: usize = 5;
+const VERDICT_TRIES: usize = 10;
+const VERDICT_PAUSE: Duration = Duration::from_millis(20);
 
-/// What a broker with TLS thinks of our certificate, where it has hung up.
+/// Why a server has hung up.
 ///
 /// It says so before that, but the system drops its last words together with the connection if we have
-/// talked on meanwhile: with TLS 1.3 lapin has, since for us the handshake was over; before 1.3 rustls
-/// has finished it. So this connects anew, and listens instead of talking.
+/// talked on meanwhile. So this connects anew, and says as little as it can.
 async fn verdict(address: &Address) -> Option<BrokerError> {
-    let tls = address.tls()?;
     for _ in 0..VERDICT_TRIES {
-        let (stream, _line) = connect(address).await.ok()?;
-        let error = match shake_hands(stream, tls, address).await {
-            Ok(mut stream) => stream.read(&mut [0]).await.err()?,
-            Err(error) => error,
+        let verdict = match address.tls() {
+            Some(tls) => verdict_on_us(address, tls).await,
+            None => stranger::overhear(address).await,
         };
-        if let Some(verdict) = tls::sort(address, &error) {
-            return Some(verdict);
+        if verdict.is_some() {
+            return verdict;
         }
+        tokio::time::sleep(VERDICT_PAUSE).await;
     }
     None
+}
+
+/// What a broker with TLS thinks of our certificate. With TLS 1.3 lapin has talked on, since for us the
+/// handshake was over; before 1.3 rustls has finished it.
+async fn verdict_on_us(address: &Address, tls: &Tls) -> Option<BrokerError> {
+    let (stream, _line) = connect(address).await.ok()?;
+    let error = match shake_hands(stream, tls, address).await {
+        Ok(mut stream) => stream.read(&mut [0]).await.err()?,
+        Err(error) => error,
+    };
+    tls::sort(address, &error)
 }
 
 fn unreachable(address: &Address, error: &io::Error) -> BrokerError {

@@ -23,6 +23,22 @@ pub(crate) async fn introduce(address: &Address) -> BrokerError {
             _ => recognise(b""),
         }
     };
+    unusable(address, reason, remedy)
+}
+
+/// What to say of a server that hung up on us; `None` if it does so again without a word, or speaks AMQP.
+pub(crate) async fn overhear(address: &Address) -> Option<BrokerError> {
+    /// How a broker's first frame begins.
+    const METHOD: u8 = 1;
+    let answer = timeout(LIMIT, ask(address)).await.ok()?.ok()?;
+    if matches!(answer[..], [] | [METHOD, ..]) {
+        return None;
+    }
+    let (reason, remedy) = recognise(&answer);
+    Some(unusable(address, reason, remedy))
+}
+
+fn unusable(address: &Address, reason: String, remedy: &str) -> BrokerError {
     BrokerError::Unusable {
         address: address.clone(),
         reason,

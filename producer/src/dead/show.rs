@@ -30,6 +30,10 @@ pub(super) async fn run(
     let content = Content::of(&properties, &body);
     let mut text = describe(&letter, &properties, &body, &content);
     if let Some(path) = &arguments.save {
+        if content.bytes.is_empty() {
+            print(&text)?;
+            bail!("nothing was saved: the letter has no body");
+        }
         save(path, content.bytes)?;
         // Writing to a String cannot fail.
         let _ = writeln!(

@@ -8,7 +8,7 @@ use ncs_protocol::Properties;
 use ncs_protocol::properties::{
     HEADER_DEAD_AT, HEADER_DEAD_CODE, HEADER_DEAD_REASON, HEADER_EARLIER_ATTEMPTS,
 };
-use ncs_protocol::topology::{DEAD, JOBS_EXCHANGE};
+use ncs_protocol::topology::{DEAD, JOBS_EXCHANGE, RESULTS_QUEUE};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -74,7 +74,8 @@ impl<'a> WayBack<'a> {
             None => false,
         };
         if readdressed {
-            properties.reply_to = None;
+            // Not none: a job without is told only of its classes, and of no error.
+            properties.reply_to = Some(RESULTS_QUEUE.to_owned());
         }
         let message = Message {
             exchange: JOBS_EXCHANGE.to_owned(),
