@@ -12,13 +12,12 @@ pub use sending::MAX_UNCONFIRMED;
 use crate::cli::FloodArgs;
 use crate::images::{self, Image};
 use crate::ledger::Ledger;
+use crate::process;
 use crate::progress::{self, Progress};
 use crate::report::{self, Report};
-use anyhow::Context;
 use collecting::ACKED_TOGETHER;
 use ncs_broker::connection::QueueState;
 use ncs_broker::{Address, BrokerError, Consumer, Link, Outage, Publisher};
-use ncs_program::shutdown;
 use ncs_protocol::topology;
 use results::Results;
 use std::cell::{Cell, RefCell};
@@ -34,14 +33,8 @@ pub fn run(arguments: &FloodArgs) -> anyhow::Result<ExitCode> {
     if let Some(path) = arguments.json.as_deref() {
         report::check(path)?;
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the async runtime")?;
     let flood = Flood::new(arguments, images)?;
-    let end = runtime.block_on(flood.run());
-    // Dropping it would wait for a name that is still being resolved.
-    runtime.shutdown_background();
+    let end = process::block_on(flood.run());
     let Flood {
         ledger, results, ..
     } = flood;
@@ -65,11 +58,6 @@ const SILENCE: Duration = Duration::from_secs(5);
 
 /// A broker that takes longer for an empty message holds up the workers' results too.
 const HELD_UP: Duration = Duration::from_secs(1);
-
-/// The end at a second signal. No C library is loaded here whose cleaning up could hang.
-pub(crate) fn end_process(code: u8) -> ! {
-    std::process::exit(code.into())
-}
 
 /// One flood, over as many links as it takes.
 ///
@@ -122,7 +110,7 @@ impl<'a> Flood<'a> {
 
     /// Until all jobs are sent and answered, or nothing moves any more.
     async fn run(&self) -> anyhow::Result<()> {
-        shutdown::on_signal(&self.shutdown, end_process)?;
+        process::end_on_signal(&self.shutdown)?;
         let mut session = self.connect().await?;
         let end = self.run_from(&mut session).await;
         let link = session.link;
@@ -202,9 +190,7 @@ impl<'a> Flood<'a> {
 
     async fn connect(&self) -> Result<Session, BrokerError> {
         let FloodArgs { model, window, .. } = self.arguments;
-        let host = gethostname::gethostname();
-        let host = host.to_string_lossy();
-        let name = format!("ncs-producer {host}/{} {model}", std::process::id());
+        let name = process::connection_name(model.as_str());
         let link = Link::open(&self.address, &name).await?;
         link.consuming
             .declare(&topology::for_producer(&self.result_queue))

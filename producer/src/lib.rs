@@ -20,6 +20,7 @@ pub mod dead;
 pub mod flood;
 pub mod images;
 pub mod ledger;
+mod process;
 mod progress;
 pub mod report;
 pub mod synthetic;

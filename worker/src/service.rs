@@ -35,7 +35,8 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<Infallible> {
     let answers = answers(arguments)?;
     ncs_engine::check_model_files(&arguments.network.model)?;
     let directory = arguments.network.runtime.openvino_dir.clone();
-    // Before the first thread starts: finding OpenVINO may set a variable of the environment.
+    // Before the first thread starts: the one sets the allocator, and finding OpenVINO may set a variable
+    // of the environment.
     ncs_engine::give_back_large_buffers();
     let runtime = Runtime::load(directory.as_deref())?;
     let metrics = Metrics::new()?;

@@ -111,11 +111,7 @@ fn can_be_troubled_and_dropped(release: Release) {
 }
 
 fn start(release: Release) -> RabbitMq {
-    let options = RabbitMqOptions {
-        release,
-        ..RabbitMqOptions::default()
-    };
-    RabbitMq::start(options).expect("the node starts")
+    RabbitMq::start(release).expect("the node starts")
 }
 
 fn ctl(node: &RabbitMq, arguments: &[&str]) -> String {

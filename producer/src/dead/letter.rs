@@ -5,7 +5,7 @@ use ncs_protocol::properties::{
     HEADER_DEAD_AT, HEADER_DEAD_CODE, HEADER_DEAD_REASON, HEADER_DELIVERY_COUNT,
     HEADER_EARLIER_ATTEMPTS, HEADER_SUBMITTED_AT,
 };
-use ncs_protocol::topology::{DELIVERY_LIMIT, SUSPECT_DELIVERY_LIMIT, suspects_queue};
+use ncs_protocol::topology::deliveries_until_death;
 use ncs_protocol::{ErrorCode, MAX_BODY_BYTES, ModelName, Properties};
 use serde::Serialize;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -95,7 +95,7 @@ impl Letter {
         // What the broker says comes first: no letter of a worker's carries it, and anybody can send
         // the headers of one.
         let cause = match death {
-            Some(death) => Cause::of_death(death, model.as_ref()),
+            Some(death) => Cause::of_death(death),
             None => Cause::of_headers(properties),
         };
         let earlier = unsigned(properties, HEADER_EARLIER_ATTEMPTS).unwrap_or(0);
@@ -151,22 +151,14 @@ impl Letter {
 }
 
 impl Cause {
-    fn of_death(death: &Death, model: Option<&ModelName>) -> Self {
+    fn of_death(death: &Death) -> Self {
         let (code, why) = ErrorCode::of_death(&death.reason);
-        let attempts = match death.reason.as_str() {
-            "delivery_limit" if model.is_some_and(|it| death.queue == suspects_queue(it)) => {
-                SUSPECT_DELIVERY_LIMIT + 1
-            }
-            "delivery_limit" => DELIVERY_LIMIT + 1,
-            "rejected" => 1,
-            _ => 0,
-        };
         Self {
             code: code.as_str(),
             why: why.to_owned(),
             since_us: death.at.and_then(|seconds| seconds.checked_mul(1_000_000)),
             queue: Some(death.queue.clone()),
-            attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
+            attempts: deliveries_until_death(&death.reason, &death.queue),
         }
     }
 

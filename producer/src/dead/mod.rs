@@ -18,11 +18,10 @@ pub use look::MOST_IN_HAND;
 pub use retry::MOST_BYTES_IN_HAND;
 
 use crate::cli::DeadCommand;
-use crate::flood::end_process;
+use crate::process;
 use anyhow::Context;
 use ncs_broker::{BrokerError, Connection};
 use ncs_program::cli::BrokerArgs;
-use ncs_program::shutdown;
 use ncs_protocol::topology::DEAD;
 use std::io::Write;
 use std::process::ExitCode;
@@ -33,23 +32,16 @@ const NEVER_ANY: &str = "no dead letters: no worker has ever run on this broker"
 
 /// Does it. The exit code is a failure where something was asked for that was not done.
 pub fn run(command: &DeadCommand) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the async runtime")?;
-    let end = runtime.block_on(async {
+    process::block_on(async {
         let shutdown = CancellationToken::new();
-        shutdown::on_signal(&shutdown, end_process)?;
+        process::end_on_signal(&shutdown)?;
         match command {
             DeadCommand::List(arguments) => list::run(arguments, &shutdown).await,
             DeadCommand::Show(arguments) => show::run(arguments, &shutdown).await,
             DeadCommand::Retry(arguments) => retry::run(arguments, &shutdown).await,
             DeadCommand::Purge(arguments) => purge::run(arguments, &shutdown).await,
         }
-    });
-    // Dropping it would wait for a name that is still being resolved.
-    runtime.shutdown_background();
-    end
+    })
 }
 
 /// Connects, under a name that says what for.
@@ -57,11 +49,8 @@ async fn connect(broker: &BrokerArgs, command: &str) -> Result<Connection, Broke
     Connection::open(&broker.address()?, &connection_name(command)).await
 }
 
-/// Of a host and a process, so that whoever finds the letters in other hands finds these.
 fn connection_name(command: &str) -> String {
-    let host = gethostname::gethostname();
-    let host = host.to_string_lossy();
-    format!("ncs-producer {host}/{} dead {command}", std::process::id())
+    process::connection_name(&format!("dead {command}"))
 }
 
 /// Prints to standard output.

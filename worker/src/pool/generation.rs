@@ -188,8 +188,9 @@ impl Generation {
     }
 
     /// Ends the threads, each after the job that it has in hand; the jobs of those that wait for their
-    /// turn to decode go to the next generation. Jobs of those that take longer than `limit` are tried again by the next generation; the threads are left to themselves, since
-    /// nothing can end a call into OpenVINO, and returned.
+    /// turn to decode go to the next generation. Jobs of those that take longer than `limit` are tried
+    /// again by the next generation; the threads are left to themselves, since nothing can end a call
+    /// into OpenVINO, and returned.
     #[must_use]
     pub fn retire(self, limit: Duration) -> Vec<JoinHandle<()>> {
         self.shared.decoding.look_again();

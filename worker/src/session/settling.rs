@@ -88,8 +88,8 @@ impl Work<'_> {
         }
     }
 
-    /// Publishes an answer, for so long if its queue is full; `false` if it cannot be sent. Another try would fail the same way, here
-    /// and at every other worker.
+    /// Publishes an answer, for so long if its queue is full; `false` if it cannot be sent. Another try
+    /// would fail the same way, here and at every other worker.
     pub(super) async fn deliver_answer(
         &self,
         publisher: &Publisher,

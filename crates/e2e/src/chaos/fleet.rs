@@ -10,7 +10,7 @@ use super::host::{Host, WorkersEnd};
 use crate::paths::{GOOGLENET_U8, Runtime};
 use crate::poll_until;
 use crate::producer::{Finished, FloodOptions, Producer};
-use crate::rabbitmq::{RabbitMq, RabbitMqOptions, Release, wait_out_young_queues};
+use crate::rabbitmq::{RabbitMq, Release, wait_out_young_queues};
 
 /// Until the fleet, once nothing happens to it any more, is whole again and has done all its jobs.
 /// A stick that failed is tried again after seconds, a connection that hangs is given up after 15.
@@ -43,10 +43,7 @@ impl Fleet {
     /// Starts it all, with logs and results in `dir`, and waits until answers flow.
     pub(super) fn start(release: Release, heartbeat: Duration, dir: &Path) -> Result<Self> {
         let runtime = Runtime::locate()?;
-        let broker = RabbitMq::start(RabbitMqOptions {
-            release,
-            ..RabbitMqOptions::default()
-        })?;
+        let broker = RabbitMq::start(release)?;
         let hosts = (1..=HOSTS)
             .map(|number| {
                 let logs = dir.join(format!("worker-{number}"));

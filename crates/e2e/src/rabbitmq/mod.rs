@@ -11,6 +11,7 @@ use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -38,6 +39,16 @@ pub struct RabbitMqOptions {
     pub config: Vec<String>,
     /// How long it may take to answer. It takes 3 to 5 seconds on two idle cores.
     pub start_limit: Duration,
+}
+
+impl From<Release> for RabbitMqOptions {
+    /// A node of this release, and otherwise as by default.
+    fn from(release: Release) -> Self {
+        Self {
+            release,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for RabbitMqOptions {
@@ -69,7 +80,8 @@ impl RabbitMq {
     ///
     /// # Errors
     /// When that `RabbitMQ` is not there, or does not answer in time, with the end of its log.
-    pub fn start(options: RabbitMqOptions) -> Result<Self> {
+    pub fn start(options: impl Into<RabbitMqOptions>) -> Result<Self> {
+        let options = options.into();
         let installation = Installation::of(options.release)?;
         let dir = match installation.work_dir() {
             Some(parent) => RunDir::create_in(&parent, "rabbitmq")?,
@@ -182,6 +194,24 @@ impl RabbitMq {
         }
         self.server = self.node.launch()?;
         self.wait_until_it_answers()
+    }
+
+    /// One node of this release for all in this process that need one at the same time; it ends with the
+    /// last of them.
+    ///
+    /// # Errors
+    /// As [`RabbitMq::start`].
+    pub fn shared(release: Release) -> Result<Arc<Self>> {
+        static NODES: Mutex<Vec<(Release, Weak<RabbitMq>)>> = Mutex::new(Vec::new());
+        let mut nodes = NODES.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = nodes.iter().filter(|(of, _)| *of == release);
+        if let Some(node) = running.find_map(|(_, node)| node.upgrade()) {
+            return Ok(node);
+        }
+        let node = Arc::new(Self::start(release)?);
+        nodes.retain(|(of, _)| *of != release);
+        nodes.push((release, Arc::downgrade(&node)));
+        Ok(node)
     }
 
     /// As [`RabbitMq::restart`], but without the data: a new node in place of this one.

@@ -3,26 +3,11 @@
 use crate::certificates::{Authority, Pair};
 use ncs_e2e::free_port;
 use ncs_e2e::rabbitmq::{RabbitMq, RabbitMqOptions, Release};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
-/// One node of this release for all tests that run at the same time; it ends with the last of them.
+/// A node of this release, shared with the tests that run at the same time.
 pub(crate) fn shared(release: Release) -> Arc<RabbitMq> {
-    static NODES: Mutex<[Weak<RabbitMq>; 3]> = Mutex::new([Weak::new(), Weak::new(), Weak::new()]);
-    let mut nodes = NODES.lock().unwrap_or_else(PoisonError::into_inner);
-    let node = &mut nodes[match release {
-        Release::Installed => 0,
-        Release::V3 => 1,
-        Release::V4 => 2,
-    }];
-    node.upgrade().unwrap_or_else(|| {
-        let options = RabbitMqOptions {
-            release,
-            ..RabbitMqOptions::default()
-        };
-        let started = Arc::new(RabbitMq::start(options).expect("a node"));
-        *node = Arc::downgrade(&started);
-        started
-    })
+    RabbitMq::shared(release).expect("a node")
 }
 
 /// `rabbitmqctl`, which must succeed.

@@ -6,7 +6,7 @@ use ncs_broker::{Connection, Delivery, Message};
 use ncs_e2e::paths::{self, GOOGLENET_U8};
 use ncs_e2e::poll_until;
 use ncs_e2e::process::{Output, Process};
-use ncs_e2e::rabbitmq::{RabbitMq, RabbitMqOptions, Release};
+use ncs_e2e::rabbitmq::{RabbitMq, Release};
 use ncs_e2e::sticks::Sticks;
 use ncs_e2e::worker::Worker;
 use ncs_protocol::properties::{HEADER_DEAD_AT, HEADER_DEAD_CODE, HEADER_DEAD_REASON};
@@ -19,7 +19,7 @@ use std::cell::Cell;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Messages that wait for their confirm at once.
@@ -62,7 +62,7 @@ impl Place {
     pub(crate) fn untouched_on(release: Release) -> Self {
         static ALONE: Mutex<()> = Mutex::new(());
         // Before the waiting, so that it outlives whoever has it now.
-        let node = node(release);
+        let node = RabbitMq::shared(release).expect("a node");
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = std::env::temp_dir().join(unique("ncs-dead"));
         fs::create_dir_all(&dir).expect("a folder");
@@ -308,24 +308,6 @@ impl Drop for Place {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.dir);
     }
-}
-
-/// The one node of that release.
-fn node(release: Release) -> Arc<RabbitMq> {
-    type Nodes = Mutex<Vec<(Release, Weak<RabbitMq>)>>;
-    static NODES: Nodes = Mutex::new(Vec::new());
-    let mut nodes = NODES.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut running = nodes.iter().filter(|(of, _)| *of == release);
-    if let Some(node) = running.find_map(|(_, node)| node.upgrade()) {
-        return node;
-    }
-    let options = RabbitMqOptions {
-        release,
-        ..RabbitMqOptions::default()
-    };
-    let node = Arc::new(RabbitMq::start(options).expect("a node"));
-    nodes.push((release, Arc::downgrade(&node)));
-    node
 }
 
 /// A bare image, as a client without our library sends it.

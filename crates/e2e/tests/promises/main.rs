@@ -17,7 +17,7 @@ mod duplicates;
 #[expect(dead_code, reason = "shared with the tests of the fleet")]
 mod large;
 mod poison;
+mod properties;
 mod reconnect;
 mod soak;
 mod stage;
-mod strangers;

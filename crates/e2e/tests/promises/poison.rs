@@ -3,7 +3,7 @@
 use crate::bed::{LIMIT, runtime, unique};
 use crate::client::{Client, block_on};
 use ncs_e2e::paths::GOOGLENET_U8;
-use ncs_e2e::rabbitmq::{RabbitMq, RabbitMqOptions, Release};
+use ncs_e2e::rabbitmq::{RabbitMq, Release};
 use ncs_e2e::sticks::Sticks;
 use ncs_e2e::supervised::Supervised;
 use ncs_protocol::properties::HEADER_DEAD_CODE;
@@ -30,11 +30,7 @@ fn a_job_that_kills_workers_is_dead_lettered_alone_and_its_submitter_is_told_on_
 }
 
 fn kills_alone(release: Release) {
-    let options = RabbitMqOptions {
-        release,
-        ..RabbitMqOptions::default()
-    };
-    let node = RabbitMq::start(options).expect("a node");
+    let node = RabbitMq::start(release).expect("a node");
     let model = unique("poison");
     let sticks = Sticks::plugged_in(4)
         .expect("sticks")

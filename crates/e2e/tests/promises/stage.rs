@@ -7,7 +7,7 @@ use ncs_e2e::paths::GOOGLENET_U8;
 use ncs_e2e::poll_until;
 use ncs_e2e::process::Process;
 use ncs_e2e::producer::FloodOptions;
-use ncs_e2e::rabbitmq::{RabbitMq, RabbitMqOptions, Release};
+use ncs_e2e::rabbitmq::{RabbitMq, Release};
 use ncs_e2e::sticks::Sticks;
 use ncs_e2e::worker::{Worker, WorkerOptions};
 use std::time::Instant;
@@ -24,12 +24,8 @@ pub(crate) struct Stage {
 impl Stage {
     /// A new broker of this release, and these sticks.
     pub(crate) fn new(release: Release, sticks: Sticks) -> Self {
-        let options = RabbitMqOptions {
-            release,
-            ..RabbitMqOptions::default()
-        };
         Self {
-            node: RabbitMq::start(options).expect("a node"),
+            node: RabbitMq::start(release).expect("a node"),
             sticks,
             model: unique("promise"),
         }

@@ -9,8 +9,8 @@ use crate::{ColorOrder, ImageError};
 
 /// The most scans a progressive JPEG may have. Encoders write 10 or so, and a few dozen at the
 /// very most; a hostile file can have thousands, each of which makes the decoder walk over the
-/// whole picture. A file of 204 kB with 64
-/// scans of 100 million grey pixels was measured to hold a thread for 0.5 to 0.6 s.
+/// whole picture. A file of 204 kB with 64 scans of 100 million grey pixels was measured to hold a
+/// thread for 0.5 to 0.6 s.
 pub const SCAN_LIMIT: u32 = 64;
 
 /// The same for arithmetic coding, which hardly anybody writes. Its decoder needs no bytes to be
@@ -20,9 +20,9 @@ const ARITHMETIC_SCAN_LIMIT: u32 = 16;
 
 /// A decoder whose buffers are used again and again.
 pub(super) struct JpegReader {
-    /// A new one for each image, which takes less than a microsecond. libjpeg-turbo keeps a file's tables for the
-    /// next, so that what a file without tables shows, or whether it is refused, would depend on what came
-    /// before it; and after an error it stays inside the header.
+    /// A new one for each image, which takes 0.4 µs. libjpeg-turbo keeps a file's tables for the next, so
+    /// that what a file without tables shows, or whether it is refused, would depend on what came before
+    /// it; and after an error it stays inside the header.
     decompressor: Decompressor,
     /// Pixels that libjpeg-turbo does not convert.
     stored: Vec<u8>,

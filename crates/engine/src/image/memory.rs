@@ -1,9 +1,10 @@
 //! Stops a decoder that takes more memory than its picture needs.
 //!
 //! What a header announces does not bound what the `image` crate's decoders allocate for the rest of
-//! a file: 4 MB of a lossless WebP with one pixel become 1.3 GB of Huffman tables, and a WebP's frame
-//! gets its buffers before it is compared with the canvas that was announced. So they are watched: an
-//! allocator counts what each thread holds, and a file can be read only while that stays in bounds.
+//! a file: 4 MB of a lossless WebP with one pixel become 1.3 GB of Huffman tables. What a file merely
+//! claims can be refused before (`webp.rs`); what it makes a decoder do cannot be foreseen. So they are
+//! watched: an allocator counts what each thread holds, and a file can be read only while that stays in
+//! bounds.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

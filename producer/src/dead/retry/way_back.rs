@@ -74,7 +74,7 @@ impl<'a> WayBack<'a> {
             None => false,
         };
         if readdressed {
-            // Not none: a job without is told only of its classes, and of no error.
+            // Not none: of a job without, most errors are told to nobody.
             properties.reply_to = Some(RESULTS_QUEUE.to_owned());
         }
         let message = Message {
