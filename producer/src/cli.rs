@@ -4,7 +4,9 @@ mod dead;
 mod flood;
 
 pub use dead::{DeadCommand, Filter, ListArgs, PurgeArgs, RetryArgs, SelectArgs, ShowArgs};
-pub use flood::{ExtentArgs, FloodArgs, JobEncoding, SourceArgs};
+pub use flood::{
+    Arrival, ExtentArgs, FloodArgs, GoalArgs, JobEncoding, OutputArgs, PaceArgs, Rate, SourceArgs,
+};
 
 use clap::{Parser, Subcommand};
 
@@ -22,7 +24,15 @@ pub struct Cli {
 pub enum Command {
     /// Keep the fleet busy and report how fast it is
     ///
-    /// Example: ncs-producer flood --model googlenet-v1 --images photos --duration 60s
+    /// A closed loop sends a job for each answer: how fast is the fleet? With --rate, an open loop sends
+    /// jobs by the clock: how long does an answer take at that rate? With a ramp: which rate does the
+    /// fleet hold?
+    ///
+    /// Examples:
+    ///
+    /// ncs-producer flood --model googlenet-v1 --images photos --duration 60s
+    ///
+    /// ncs-producer flood --model googlenet-v1 --synthetic 640x480 --rate 50..500 --step 50 --every 10s
     Flood(Box<FloodArgs>),
     /// Look at the messages that nobody could answer; put them back, or delete them
     ///

@@ -4,13 +4,12 @@
 //! Reading order:
 //!
 //! 1. [`images`] and [`synthetic`]: where images come from;
-//! 2. [`flood`]: the load generator: publish within a window, collect, connect again;
-//! 3. [`ledger`]: which jobs are unanswered, and what became of the others;
-//! 4. [`report`]: the ledger's figures, as JSON and for people;
-//! 5. [`dead`]: what is in the dead letters, and what becomes of it.
+//! 2. `traffic`: jobs out, results in, over as many links as it takes;
+//! 3. [`flood`]: the load generator: when each job is due, what it measures, its report;
+//! 4. [`dead`]: what is in the dead letters, and what becomes of it.
 //!
 //! It knows no OpenVINO. What grows is bounded: unanswered jobs by the window, unconfirmed messages
-//! by [`flood::MAX_UNCONFIRMED`], images in memory by [`images::MAX_BYTES`], dead letters in hand by
+//! by `traffic::MAX_UNCONFIRMED`, images in memory by [`images::MAX_BYTES`], dead letters in hand by
 //! [`dead::MOST_IN_HAND`], and the bodies that are kept of them by [`dead::MOST_BYTES_IN_HAND`]. Those
 //! that are on their way to us have no bound of their own: at worst they are the bodies of all letters
 //! in hand, so as much as the queue holds.
@@ -19,8 +18,7 @@ pub mod cli;
 pub mod dead;
 pub mod flood;
 pub mod images;
-pub mod ledger;
 mod process;
 mod progress;
-pub mod report;
 pub mod synthetic;
+mod traffic;

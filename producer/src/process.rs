@@ -1,8 +1,10 @@
-//! What every command needs of its process: a runtime, an end by signals, a name for the broker.
+//! What every command needs of its process: a runtime, an end by signals, a name for the broker, its share of
+//! the CPU.
 
 use anyhow::Context;
 use ncs_program::shutdown;
 use std::future::Future;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Runs a command's work to its end.
@@ -30,4 +32,15 @@ pub(crate) fn connection_name(purpose: &str) -> String {
     let host = gethostname::gethostname();
     let host = host.to_string_lossy();
     format!("ncs-producer {host}/{} {purpose}", std::process::id())
+}
+
+/// The CPU time that this process has used, on all cores; unknown where the system does not tell it.
+pub(crate) fn cpu_time() -> Option<Duration> {
+    #[cfg(unix)]
+    {
+        let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+        Duration::try_from(used).ok()
+    }
+    #[cfg(not(unix))]
+    None
 }

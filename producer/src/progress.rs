@@ -1,26 +1,47 @@
-//! A progress bar on a terminal, nothing elsewhere.
+//! How far a command is: a line that is drawn again and again on a terminal, and told every 10 s
+//! elsewhere.
 
-use crate::ledger::Ledger;
+use crate::traffic::State;
 use indicatif::{ProgressBar, ProgressStyle};
+use std::fmt;
 use std::time::{Duration, Instant};
 
-/// How often the bar is drawn.
-pub(crate) const INTERVAL: Duration = Duration::from_millis(200);
+/// How often a line is told where nothing can be drawn.
+const TELL: Duration = Duration::from_secs(10);
+/// What "now" means for a speed.
+const NOW: Duration = Duration::from_secs(1);
 
-/// The bar, and what it needs to tell the speed of now.
+/// The line, and what it needs to tell the speed of now.
 pub(crate) struct Progress {
     bar: ProgressBar,
+    told: Instant,
     last: (Instant, u64),
     speed: f64,
 }
 
+/// What there is to tell.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Status {
+    /// Images that are done.
+    pub(crate) done: u64,
+    /// Images per second over the whole time that counts, once there is one.
+    pub(crate) overall: Option<f64>,
+    pub(crate) state: State,
+    /// The median of the latencies, and what one in a hundred exceeds.
+    pub(crate) latency: Option<(Duration, Duration)>,
+    /// Until the end, where the clock says; else it follows from the speed.
+    pub(crate) left: Option<Duration>,
+    /// What is going on; empty where there is only one thing.
+    pub(crate) phase: String,
+}
+
 impl Progress {
-    /// Towards so many jobs, or without an end.
-    pub(crate) fn new(jobs: Option<u64>) -> Self {
-        let bar = jobs.map_or_else(ProgressBar::no_length, ProgressBar::new);
-        let template = match jobs {
-            Some(_) => "{elapsed_precise} [{bar:30}] {pos}/{len} {msg}",
-            None => "{elapsed_precise} {spinner} {pos} {msg}",
+    /// Towards so many images, or without a number.
+    pub(crate) fn new(images: Option<u64>) -> Self {
+        let bar = images.map_or_else(ProgressBar::no_length, ProgressBar::new);
+        let template = match images {
+            Some(_) => "{elapsed_precise} [{bar:20}] {pos}/{len} {wide_msg}",
+            None => "{elapsed_precise} {spinner} {pos} {wide_msg}",
         };
         // The templates are constants; with a bad one, the crate's own style is good enough.
         if let Ok(style) = ProgressStyle::with_template(template) {
@@ -28,33 +49,129 @@ impl Progress {
         }
         Self {
             bar,
+            told: Instant::now(),
             last: (Instant::now(), 0),
             speed: 0.0,
         }
     }
 
-    /// Draws it.
-    pub(crate) fn show(&mut self, ledger: &Ledger) {
-        let (then, answered) = self.last;
-        let seconds = then.elapsed().as_secs_f64();
-        if seconds >= 1.0 {
-            #[expect(clippy::cast_precision_loss, reason = "a number of jobs fits")]
-            let speed = (ledger.answered - answered) as f64 / seconds;
+    /// Draws it, or tells it when it is time.
+    pub(crate) fn show(&mut self, status: &Status) {
+        let (then, done) = self.last;
+        let since = then.elapsed();
+        if since >= NOW {
+            #[expect(clippy::cast_precision_loss, reason = "a number of images fits")]
+            let speed = status.done.saturating_sub(done) as f64 / since.as_secs_f64();
             self.speed = speed;
-            self.last = (Instant::now(), ledger.answered);
+            self.last = (Instant::now(), status.done);
         }
-        self.bar.set_position(ledger.answered);
-        self.bar.set_message(format!(
-            "images, {:.0}/s now, {:.0}/s overall, {} unanswered",
-            self.speed,
-            ledger.images_per_second(),
-            ledger.unanswered()
-        ));
+        let line = Line {
+            status,
+            speed: self.speed,
+            left: status.left.or_else(|| self.time_left(status)),
+        };
+        if !self.bar.is_hidden() {
+            self.bar.set_position(status.done);
+            self.bar.set_message(line.to_string());
+        } else if self.told.elapsed() >= TELL {
+            self.told = Instant::now();
+            let of = self
+                .bar
+                .length()
+                .map_or(String::new(), |all| format!("/{all}"));
+            tracing::info!("{}{of} {line}", status.done);
+        }
+    }
+
+    fn time_left(&self, status: &Status) -> Option<Duration> {
+        let left = self.bar.length()?.saturating_sub(status.done);
+        let speed = status.overall.filter(|speed| *speed > 0.0)?;
+        #[expect(clippy::cast_precision_loss, reason = "a number of images fits")]
+        Duration::try_from_secs_f64(left as f64 / speed).ok()
+    }
+
+    /// Takes it off the terminal.
+    pub(crate) fn clear(&mut self) {
+        self.bar.finish_and_clear();
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        self.clear();
+    }
+}
+
+struct Line<'a> {
+    status: &'a Status,
+    speed: f64,
+    left: Option<Duration>,
+}
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Status {
+            overall,
+            state,
+            latency,
+            phase,
+            ..
+        } = self.status;
+        write!(f, "images, {:.0}/s now", self.speed)?;
+        if let Some(overall) = overall {
+            write!(f, ", {overall:.0}/s overall")?;
+        }
+        write!(f, ", {} unanswered", state.unanswered)?;
+        if let Some(queued) = state.queued {
+            write!(f, ", {queued} queued")?;
+        }
+        if let Some((p50, p99)) = latency {
+            let (p50, p99) = (p50.as_secs_f64() * 1e3, p99.as_secs_f64() * 1e3);
+            write!(f, ", p50 {p50:.0} ms, p99 {p99:.0} ms")?;
+        }
+        if !state.connected {
+            f.write_str(", no broker")?;
+        }
+        if !phase.is_empty() {
+            write!(f, ", {phase}")?;
+        }
+        if let Some(left) = self.left {
+            let left = humantime::format_duration(Duration::from_secs(left.as_secs()));
+            write!(f, ", {left} left")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_tells_what_there_is_to_tell() {
+        let status = Status {
+            done: 500,
+            overall: Some(250.0),
+            state: State {
+                unanswered: 64,
+                queued: Some(48),
+                connected: true,
+                ..State::default()
+            },
+            latency: Some((Duration::from_millis(180), Duration::from_millis(210))),
+            left: None,
+            phase: String::new(),
+        };
+        let progress = Progress::new(Some(1_000));
+        let line = Line {
+            status: &status,
+            speed: 251.7,
+            left: progress.time_left(&status),
+        };
+        assert_eq!(
+            line.to_string(),
+            "images, 252/s now, 250/s overall, 64 unanswered, 48 queued, p50 180 ms, p99 210 ms, 2s \
+             left"
+        );
     }
 }

@@ -50,6 +50,7 @@ impl Drop for InHand {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use prometheus::TextEncoder;
 
     #[test]
     fn what_a_broken_session_had_in_hand_counts_as_returned() {
@@ -61,7 +62,9 @@ mod tests {
         in_hand.settled(JobOutcome::Classified);
         assert_eq!((in_hand.count(), metrics.jobs_in_hand.get()), (2, 2));
         drop(in_hand);
-        let text = String::from_utf8(metrics.render().unwrap()).unwrap();
+        let text = TextEncoder::new()
+            .encode_to_string(&metrics.registry().gather())
+            .unwrap();
         for series in [
             "ncs_worker_jobs_total{outcome=\"classified\"} 1",
             "ncs_worker_jobs_total{outcome=\"returned\"} 2",

@@ -10,11 +10,11 @@
 //! 5. [`answer`]: what a job comes to: a result, an error result, or a dead letter;
 //! 6. [`supervisor`]: keeps a network running over the devices that answer.
 //!
-//! Beside it: [`network`] (load a network and say so), [`metrics`] and [`http`], and the commands
+//! Beside it: [`network`] (load a network and say so), [`metrics`] and [`pages`], and the commands
 //! that serve no jobs, [`devices`], [`doctor`] and [`mod@bench`].
 //!
 //! Everything that can grow is bounded: jobs in hand by the prefetch, what each of them may cost by
-//! [`cli::LimitArgs`], connections by [`http`]. Whatever blocks (OpenVINO, decoding) runs on the
+//! [`cli::LimitArgs`], connections by [`ncs_program::http`]. Whatever blocks (OpenVINO, decoding) runs on the
 //! pool's threads and never on the async ones.
 
 pub mod answer;
@@ -22,12 +22,12 @@ pub mod bench;
 pub mod cli;
 pub mod devices;
 pub mod doctor;
-pub mod http;
 pub mod identity;
 mod in_hand;
 pub mod labels;
 pub mod metrics;
 pub mod network;
+pub mod pages;
 pub mod pool;
 pub mod received;
 pub mod service;

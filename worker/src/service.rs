@@ -2,10 +2,10 @@
 
 use crate::answer::Answers;
 use crate::cli::RunArgs;
-use crate::http::Endpoint;
 use crate::identity::Identity;
 use crate::labels::Labels;
 use crate::metrics::Metrics;
+use crate::pages::Pages;
 use crate::pool::{Gate, Jobs, Shared};
 use crate::session::{Drained, Session, Settings};
 use crate::supervisor::{Plan, Supervisor};
@@ -13,6 +13,7 @@ use anyhow::Context;
 use ncs_broker::{BrokerError, Outage};
 use ncs_engine::Runtime;
 use ncs_program::exit::StartMeAgain;
+use ncs_program::http::Endpoint;
 use ncs_program::{exit, shutdown};
 use ncs_protocol::{ModelName, topology};
 use std::convert::Infallible;
@@ -133,6 +134,10 @@ async fn serve(
     shutdown::on_signal(&shutdown, ncs_engine::end_process)?;
     let endpoint = Endpoint::bind(metrics_addr).await?;
     tracing::info!(address = %endpoint.address()?, "serving /metrics, /healthz and /readyz");
+    let pages = Pages {
+        metrics: settings.metrics.clone(),
+        service: settings.service.clone(),
+    };
     // When there is nothing to infer on any more, the jobs in hand are given back before the end.
     let stop = shutdown.child_token();
     let failed = async {
@@ -161,7 +166,7 @@ async fn serve(
     };
     tokio::select! {
         end = serving => end,
-        never = endpoint.serve(settings.metrics.clone(), settings.service.clone()) => match never {},
+        never = endpoint.serve(move |path| pages.answer(path)) => match never {},
     }
 }
 

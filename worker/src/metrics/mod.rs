@@ -6,8 +6,7 @@ use anyhow::Context;
 use ncs_protocol::{ErrorCode, StageTimes};
 pub use network::NetworkMetrics;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
-    Registry, TextEncoder,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
 };
 use std::time::Duration;
 
@@ -207,11 +206,10 @@ impl Metrics {
         self.publish.observe(elapsed.as_secs_f64());
     }
 
-    /// The figures in Prometheus' text format.
-    pub fn render(&self) -> prometheus::Result<Vec<u8>> {
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
-        Ok(text)
+    /// Where all of them are registered.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 }
 
@@ -219,13 +217,16 @@ impl Metrics {
 mod tests {
     use super::*;
     use ncs_engine::Target;
+    use prometheus::TextEncoder;
 
     #[test]
     fn every_series_is_there_before_the_first_job() {
         let metrics = Metrics::new().unwrap();
         let cpu = Target::over(vec!["CPU".to_owned()]);
         metrics.network.set("2026.4", "digits", &cpu, 4, 4);
-        let text = String::from_utf8(metrics.render().unwrap()).unwrap();
+        let text = TextEncoder::new()
+            .encode_to_string(&metrics.registry().gather())
+            .unwrap();
         for series in [
             "ncs_worker_jobs_total{outcome=\"classified\"} 0",
             "ncs_worker_job_errors_total{code=\"undecodable_image\"} 0",
@@ -244,7 +245,9 @@ mod tests {
     fn a_failed_job_is_counted_once_by_outcome_and_once_by_code() {
         let metrics = Metrics::new().unwrap();
         metrics.count(JobOutcome::Failed(ErrorCode::WrongTensorSize));
-        let text = String::from_utf8(metrics.render().unwrap()).unwrap();
+        let text = TextEncoder::new()
+            .encode_to_string(&metrics.registry().gather())
+            .unwrap();
         assert!(
             text.contains("ncs_worker_jobs_total{outcome=\"failed\"} 1"),
             "{text}"

@@ -1,12 +1,10 @@
-//! `/metrics`, `/healthz` and `/readyz`, for whoever can reach the port.
+//! A few small pages, such as `/metrics`, for whoever can reach the port.
 //!
 //! Clients may be slow, endless or broken; neither the jobs nor the other clients must feel it. A
 //! connection serves one request, whose head is short and whose body is never read, and ends after
 //! 10 s. There are 32 places; when all are taken, the oldest connection makes room for the next, so
 //! that those who only hold on to theirs keep nobody out.
 
-use crate::metrics::Metrics;
-use crate::supervisor::Service;
 use anyhow::Context;
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -15,12 +13,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use prometheus::{Encoder, Registry, TextEncoder};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -61,9 +59,11 @@ impl Endpoint {
         self.listener.local_addr()
     }
 
-    /// Serves until it is dropped.
-    pub async fn serve(self, metrics: Metrics, service: watch::Receiver<Service>) -> Infallible {
-        let pages = Pages { metrics, service };
+    /// Serves until it is dropped. `pages` answers for a path, quickly.
+    pub async fn serve(
+        self,
+        pages: impl Fn(&str) -> Page + Clone + Send + Sync + 'static,
+    ) -> Infallible {
         let mut connections = Connections::default();
         loop {
             let stream = self.accept().await;
@@ -124,9 +124,9 @@ impl Drop for Connections {
     }
 }
 
-async fn serve_one(stream: TcpStream, pages: Pages) {
+async fn serve_one(stream: TcpStream, pages: impl Fn(&str) -> Page) {
     let service = service_fn(|request| {
-        let answer = pages.answer(&request);
+        let answer = answer(&request, &pages);
         async { Ok::<_, Infallible>(answer) }
     });
     let connection = http1::Builder::new()
@@ -139,56 +139,48 @@ async fn serve_one(stream: TcpStream, pages: Pages) {
     let _ = tokio::time::timeout(CONNECTION_LIMIT, connection).await;
 }
 
-/// What there is to be seen.
-#[derive(Clone)]
-struct Pages {
-    metrics: Metrics,
-    service: watch::Receiver<Service>,
+/// One page, or what stands in for it.
+pub type Page = Response<Full<Bytes>>;
+
+fn answer<B>(request: &Request<B>, pages: impl Fn(&str) -> Page) -> Page {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let allowed = (ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return page(
+            StatusCode::METHOD_NOT_ALLOWED,
+            allowed,
+            "only GET and HEAD\n",
+        );
+    }
+    pages(request.uri().path())
 }
 
-type Page = Response<Full<Bytes>>;
+/// All is well.
+pub fn ok(body: impl Into<Bytes>) -> Page {
+    text(StatusCode::OK, body)
+}
 
-impl Pages {
-    fn answer<B>(&self, request: &Request<B>) -> Page {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let allowed = (ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return page(
-                StatusCode::METHOD_NOT_ALLOWED,
-                allowed,
-                "only GET and HEAD\n",
-            );
-        }
-        match request.uri().path() {
-            "/metrics" => self.metrics(),
-            "/healthz" => text(StatusCode::OK, "alive\n"),
-            "/readyz" => self.readiness(),
-            _ => text(
-                StatusCode::NOT_FOUND,
-                "there are /metrics, /healthz and /readyz\n",
-            ),
-        }
-    }
+/// There is no such page; `which` says which there are.
+#[must_use]
+pub fn not_found(which: &'static str) -> Page {
+    text(StatusCode::NOT_FOUND, which)
+}
 
-    fn metrics(&self) -> Page {
-        match self.metrics.render() {
-            Ok(figures) => {
-                let kind = HeaderValue::from_static(prometheus::TEXT_FORMAT);
-                page(StatusCode::OK, (CONTENT_TYPE, kind), figures)
-            }
-            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
-        }
-    }
+/// Not now.
+#[must_use]
+pub fn unavailable(why: &'static str) -> Page {
+    text(StatusCode::SERVICE_UNAVAILABLE, why)
+}
 
-    fn readiness(&self) -> Page {
-        let missing = match *self.service.borrow() {
-            Service::Down => "not consuming: no device to infer on; looking for one\n",
-            Service::Interrupted => "not consuming: the network is being loaded\n",
-            Service::Up { .. } if self.metrics.broker_connected.get() == 1 => {
-                return text(StatusCode::OK, "ready\n");
-            }
-            Service::Up { .. } => "not consuming: no connection to the broker\n",
-        };
-        text(StatusCode::SERVICE_UNAVAILABLE, missing)
+/// Figures for Prometheus, in its text format, or why there are none.
+#[must_use]
+pub fn figures(registry: &Registry) -> Page {
+    let mut body = Vec::new();
+    match TextEncoder::new().encode(&registry.gather(), &mut body) {
+        Ok(()) => {
+            let kind = HeaderValue::from_static(prometheus::TEXT_FORMAT);
+            page(StatusCode::OK, (CONTENT_TYPE, kind), body)
+        }
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
 }
 

@@ -1,0 +1,214 @@
+//! What a flood found: JSON keeps the figures, the text and the CSV are views of them.
+
+mod output;
+mod text;
+
+pub(crate) use output::check;
+
+use super::Flood;
+use super::figures::{FailureCount, StepFigures};
+use super::goals;
+use super::ramp::Break;
+use crate::process;
+use hdrhistogram::Histogram;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The figures of one flood.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Report {
+    /// The model.
+    pub(crate) model: String,
+    /// Jobs that were asked for, after the warm-up; absent for a duration.
+    pub(crate) asked: Option<u64>,
+    /// Jobs handed to the broker, those of the warm-up included.
+    pub(crate) sent: u64,
+    /// Those of the warm-up, which all other counts include, and speed and latency leave out.
+    pub(crate) warm_up_jobs: u64,
+    /// Jobs with a result, be it classes or an error.
+    pub(crate) answered: u64,
+    /// Answered with an error.
+    pub(crate) failed: u64,
+    /// Sent, but not answered within the timeout.
+    pub(crate) lost: u64,
+    /// Results of jobs that were answered before.
+    pub(crate) duplicates: u64,
+    /// Publishes that the broker refused, because the queue is full; each was tried again.
+    pub(crate) refused: u64,
+    /// From the first job's submission to the last answer.
+    pub(crate) seconds: f64,
+    /// Images classified per second, over that time; failures do not count.
+    pub(crate) images_per_second: f64,
+    /// From when a job should have been sent to its result. In a closed loop that is when it was sent.
+    pub(crate) latency_ms: Latency,
+    /// Jobs unanswered at most; 0 without a limit.
+    pub(crate) window: u32,
+    /// Consumers of the queue at the start, where there was one.
+    pub(crate) consumers: Option<u32>,
+    /// Connections that published.
+    pub(crate) connections: u16,
+    /// The longest that a job was sent after it was due.
+    pub(crate) latest_ms: f64,
+    /// The CPU that this process has used.
+    pub(crate) cpu: Option<Cpu>,
+    /// Answers per worker.
+    pub(crate) workers: BTreeMap<String, u64>,
+    /// Answers per host.
+    pub(crate) hosts: BTreeMap<String, u64>,
+    /// Failures by code.
+    pub(crate) failures: BTreeMap<&'static str, FailureCount>,
+    /// The warm-up, and each rate.
+    pub(crate) steps: Vec<StepReport>,
+    /// With a ramp: the highest rate that the fleet held, in jobs per second.
+    pub(crate) highest_rate: Option<f64>,
+    /// With a ramp: where it broke.
+    pub(crate) broke: Option<String>,
+    /// What was asked for and not reached.
+    pub(crate) missed: Vec<String>,
+    /// For the picture.
+    #[serde(skip)]
+    latency_us: Histogram<u64>,
+}
+
+/// Percentiles of a latency, in milliseconds.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Latency {
+    /// The median.
+    pub(crate) p50: f64,
+    /// 90 of 100 are faster.
+    pub(crate) p90: f64,
+    /// 99 of 100 are faster.
+    pub(crate) p99: f64,
+    /// The slowest.
+    pub(crate) max: f64,
+}
+
+/// The CPU of a process over its life.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Cpu {
+    /// Seconds of one core.
+    pub(crate) seconds: f64,
+    /// Of one core, while the flood lasted: 1 is a whole one.
+    pub(crate) cores: f64,
+}
+
+/// One step.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct StepReport {
+    warm_up: bool,
+    /// Absent in a closed loop.
+    jobs_due_per_second: Option<f64>,
+    seconds: f64,
+    sent: u64,
+    images_per_second: f64,
+    latency_ms: Latency,
+    /// When its time was over.
+    unanswered_at_end: Option<u64>,
+}
+
+impl Report {
+    /// Sums up.
+    pub(crate) fn new(flood: &Flood) -> Self {
+        let (arguments, figures) = (flood.arguments, flood.figures.borrow());
+        let ramp = flood.ramp.borrow();
+        let latency_us = figures.latency_us();
+        let images_per_second = figures.images_per_second();
+        let compared = if flood.load.is_ramp {
+            ramp.highest().unwrap_or(0.0)
+        } else {
+            images_per_second
+        };
+        let p99 = (!latency_us.is_empty())
+            .then(|| Duration::from_micros(latency_us.value_at_quantile(0.99)));
+        // With a ramp, the limit of the latency has already decided which rates were held.
+        let p99 = p99.filter(|_| !flood.load.is_ramp);
+        let mut limits = arguments.goals;
+        if flood.load.is_ramp {
+            limits.fail_p99 = None;
+        }
+        let steps = figures.steps.iter().zip(&flood.load.steps);
+        let warm_up_jobs = figures.steps.iter().filter(|step| step.warm_up);
+        Self {
+            model: arguments.model.to_string(),
+            asked: arguments.extent.jobs,
+            sent: figures.sent,
+            warm_up_jobs: warm_up_jobs.map(|step| step.sent).sum(),
+            answered: figures.answered,
+            failed: figures.failed,
+            lost: figures.unanswered(),
+            duplicates: figures.duplicates,
+            refused: flood.state.get().refused,
+            seconds: figures.elapsed().as_secs_f64(),
+            images_per_second,
+            latency_ms: Latency::of(&latency_us),
+            window: flood.window(),
+            consumers: flood.found.get().map(|found| found.consumers),
+            connections: arguments.pace.connections,
+            latest_ms: figures.latest.as_secs_f64() * 1_000.0,
+            cpu: Cpu::used_in(flood.start.get().elapsed()),
+            workers: figures.workers.clone(),
+            hosts: figures.hosts.clone(),
+            failures: figures.failures.clone(),
+            steps: steps
+                .filter(|(figures, _)| figures.sent > 0)
+                .map(|(figures, step)| StepReport::new(figures, step.rate))
+                .collect(),
+            highest_rate: ramp.highest(),
+            broke: ramp.broke().map(Break::to_string),
+            missed: goals::missed(limits, compared, p99),
+            latency_us,
+        }
+    }
+
+    /// Every job that was asked for was answered, none with an error, and the goals were reached.
+    pub(crate) fn is_good(&self) -> bool {
+        let measured = self.sent - self.warm_up_jobs;
+        measured > 0
+            && self.asked.is_none_or(|asked| measured == asked)
+            && self.lost == 0
+            && self.failed == 0
+            && self.missed.is_empty()
+    }
+}
+
+impl Latency {
+    fn of(us: &Histogram<u64>) -> Self {
+        let quantile = |q| milliseconds(us.value_at_quantile(q));
+        Self {
+            p50: quantile(0.5),
+            p90: quantile(0.9),
+            p99: quantile(0.99),
+            max: milliseconds(us.max()),
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "latencies end at an hour")]
+fn milliseconds(us: u64) -> f64 {
+    us as f64 / 1_000.0
+}
+
+impl Cpu {
+    fn used_in(elapsed: Duration) -> Option<Self> {
+        let seconds = process::cpu_time()?.as_secs_f64();
+        Some(Self {
+            seconds,
+            cores: seconds / elapsed.as_secs_f64().max(f64::EPSILON),
+        })
+    }
+}
+
+impl StepReport {
+    fn new(figures: &StepFigures, rate: Option<f64>) -> Self {
+        Self {
+            warm_up: figures.warm_up,
+            jobs_due_per_second: rate,
+            seconds: figures.elapsed().as_secs_f64(),
+            sent: figures.sent,
+            images_per_second: figures.images_per_second(),
+            latency_ms: Latency::of(&figures.latency_us),
+            unanswered_at_end: figures.unanswered,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Collecting: every result in the books, and acked when the campaign has it safe.
+
+use super::{Campaign, INTERVAL, Traffic};
+use ncs_broker::{BrokerError, Consumer, Ticket};
+use ncs_protocol::JobResult;
+use std::time::Instant;
+
+/// The last result that is not acked yet, which stands for all before it, and their number.
+#[derive(Default)]
+struct Unacked {
+    last: Option<Ticket>,
+    results: u16,
+}
+
+impl<C: Campaign> Traffic<'_, C> {
+    /// Enters results in the books until all jobs are sent and answered.
+    pub(super) async fn collect(&self, consumer: &mut Consumer) -> anyhow::Result<()> {
+        let mut unacked = Unacked::default();
+        let mut ack_at = tokio::time::Instant::now() + INTERVAL;
+        while !self.all_sent.get() || self.books.borrow().unanswered() > 0 {
+            tokio::select! {
+                next = consumer.next() => {
+                    let Some(delivery) = next else {
+                        return Err(self.queue_is_gone().into());
+                    };
+                    let delivery = delivery?;
+                    match JobResult::from_message(&delivery.properties, &delivery.body) {
+                        Ok(result) => self.enter(result).await?,
+                        Err(error) => {
+                            tracing::warn!(%error, "this message in the result queue is none");
+                        }
+                    }
+                    unacked.last = Some(delivery.ticket);
+                    unacked.results += 1;
+                }
+                // Also to notice that the last job was sent and answered before.
+                () = tokio::time::sleep_until(ack_at) => {}
+            }
+            let due = tokio::time::Instant::now() >= ack_at;
+            if due || unacked.results >= self.route.acked_together {
+                self.ack(&mut unacked).await?;
+                ack_at = tokio::time::Instant::now() + INTERVAL;
+            }
+        }
+        self.ack(&mut unacked).await
+    }
+
+    async fn ack(&self, unacked: &mut Unacked) -> anyhow::Result<()> {
+        if let Some(ticket) = unacked.last.take() {
+            self.campaign.secure().await?;
+            ticket.ack_with_earlier().await?;
+            unacked.results = 0;
+        }
+        Ok(())
+    }
+
+    async fn enter(&self, result: JobResult) -> anyhow::Result<()> {
+        let now = Instant::now();
+        let job = self.books.borrow_mut().answered(&result.job_id, now);
+        if job.is_some() {
+            self.last_progress.set(now);
+            self.window.give_back();
+        }
+        self.campaign.answered(result, job).await
+    }
+
+    fn queue_is_gone(&self) -> BrokerError {
+        BrokerError::Lost {
+            doing: "collecting results",
+            reason: format!("the queue {} was deleted", self.route.result_queue),
+        }
+    }
+}

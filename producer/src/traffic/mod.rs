@@ -1,0 +1,305 @@
+//! Jobs out, results in, over as many links as it takes: what `flood` and `submit` have in common.
+//!
+//! A [`Campaign`] says which job comes next and keeps what is answered; [`Traffic`] brings the one to the
+//! broker and the other back. Jobs that the broker may not have are published again after a broken
+//! connection, under their old ids; results are acked when the campaign has them safe.
+//!
+//! Reading order: this file, [`books`], [`sending`], [`collecting`], [`session`], [`silence`].
+
+mod books;
+mod collecting;
+mod sending;
+mod session;
+mod silence;
+pub(crate) mod window;
+
+use crate::process;
+use books::Books;
+use ncs_broker::{Address, BrokerError, Message, Outage};
+use ncs_protocol::{JobResult, ModelName};
+use session::Session;
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+use window::Window;
+
+/// How often a campaign is shown what there is, and results are acked.
+pub(crate) const INTERVAL: Duration = Duration::from_millis(200);
+
+/// What to send, and what becomes of the answers.
+///
+/// All futures of a run are polled by one task: a campaign may keep its state in cells, as long as
+/// no borrow lives across an await.
+pub(crate) trait Campaign {
+    /// Waits until another job is due; `None` when there are no more. Dropped while it waits, it has
+    /// taken none.
+    async fn next(&self) -> anyhow::Result<Option<Outgoing>>;
+
+    /// The broker has the job that carries this image, which is not answered yet.
+    fn confirmed(&self, _image: u64) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// A result has come. `job` is what is known about its job when this is the first result of one of
+    /// this run's; further results have none, and neither have those of other runs.
+    async fn answered(&self, result: JobResult, job: Option<Answered>) -> anyhow::Result<()>;
+
+    /// Makes the results safe that came until now: then they are acked.
+    async fn secure(&self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// Called every [`INTERVAL`].
+    fn show(&self, state: &State);
+}
+
+/// A job on its way out.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    /// Its id, under which its result comes back.
+    pub(crate) id: String,
+    /// Which image it carries: the campaign's own number.
+    pub(crate) image: u64,
+    /// When it should have been sent: its latency counts from here, so that a stall shows.
+    pub(crate) due: Instant,
+    /// Absent when the broker has the job since an earlier run.
+    pub(crate) message: Option<Message>,
+}
+
+/// A job whose first result has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Answered {
+    /// The image's number.
+    pub(crate) image: u64,
+    /// When it should have been sent.
+    pub(crate) due: Instant,
+    /// From then to its result.
+    pub(crate) latency: Duration,
+}
+
+/// What can be seen of a run.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct State {
+    /// Jobs sent and not answered.
+    pub(crate) unanswered: usize,
+    /// Publishes that the broker refused until now, because the queue is full; each was tried again.
+    pub(crate) refused: u64,
+    /// Jobs that wait in the queue, whoever sent them; unknown while there is no broker.
+    pub(crate) queued: Option<u32>,
+    /// Whether there is a link to the broker.
+    pub(crate) connected: bool,
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// All jobs are answered that were sent: all that there are, or those until a signal.
+    Answered,
+    /// Nothing was answered for the timeout, or a signal came while there was no broker.
+    GaveUp,
+}
+
+/// How to bring jobs to the broker.
+#[derive(Debug, Clone)]
+pub(crate) struct Route {
+    /// The broker.
+    pub(crate) address: Address,
+    /// Whose jobs these are.
+    pub(crate) model: ModelName,
+    /// Where the results come; declared on each connection.
+    pub(crate) result_queue: String,
+    /// What the user wants of the window.
+    pub(crate) window: window::Choice,
+    /// Connections that publish.
+    pub(crate) connections: u16,
+    /// Results that are acked together at most: what is not acked when the connection breaks comes
+    /// again.
+    pub(crate) acked_together: u16,
+    /// When nothing was answered for so long, the run ends.
+    pub(crate) timeout: Duration,
+}
+
+/// One run of a campaign, over as many links as it takes.
+///
+/// All its futures run in one task, so the cells are never borrowed across an await.
+pub(crate) struct Traffic<'a, C> {
+    route: Route,
+    campaign: &'a C,
+    books: RefCell<Books>,
+    window: Window,
+    /// The campaign has no more jobs.
+    all_sent: Cell<bool>,
+    refused: Cell<u64>,
+    /// The broker refuses jobs at the moment; said once until it takes them again.
+    refusing: Cell<bool>,
+    queued: Cell<Option<u32>>,
+    connected: Cell<bool>,
+    last_progress: Cell<Instant>,
+    /// When the broker was last asked whether it blocks publishers.
+    asked: Cell<Instant>,
+    shutdown: CancellationToken,
+}
+
+impl<'a, C: Campaign> Traffic<'a, C> {
+    /// To be [`run`](Self::run) until `shutdown`, which ends the sending.
+    pub(crate) fn new(route: Route, campaign: &'a C, shutdown: CancellationToken) -> Self {
+        Self {
+            window: Window::new(route.window),
+            route,
+            campaign,
+            books: RefCell::default(),
+            all_sent: Cell::new(false),
+            refused: Cell::new(0),
+            refusing: Cell::new(false),
+            queued: Cell::new(None),
+            connected: Cell::new(false),
+            last_progress: Cell::new(Instant::now()),
+            asked: Cell::new(Instant::now()),
+            shutdown,
+        }
+    }
+
+    /// Connects, calls `begin` with what was found, and goes on until all jobs are answered, or nothing
+    /// is for too long.
+    ///
+    /// When all are answered the result queue is deleted: its last user is done with it. Otherwise it
+    /// stays, if `keep` says so, with the answers that are yet to come.
+    pub(crate) async fn run(
+        &self,
+        keep: bool,
+        begin: impl FnOnce(window::Found),
+    ) -> anyhow::Result<End> {
+        let mut session = self.connect().await?;
+        let end = match self.look_at_queue(&session.link).await {
+            Ok(consumers) => {
+                begin(self.window.settle(consumers));
+                self.run_from(&mut session).await
+            }
+            Err(error) => Err(error),
+        };
+        let done = matches!(end, Ok(End::Answered)) && self.books.borrow().unanswered() == 0;
+        if done || !keep {
+            let queue = &self.route.result_queue;
+            // Without this it would wait a day for its expiry.
+            if let Err(error) = session.link.consuming.delete_queue(queue).await {
+                tracing::debug!(%error, "cannot delete the result queue");
+            }
+        }
+        session.close().await;
+        end
+    }
+
+    /// What can be seen now.
+    pub(crate) fn state(&self) -> State {
+        State {
+            unanswered: self.books.borrow().unanswered(),
+            refused: self.refused.get(),
+            queued: self.queued.get(),
+            connected: self.connected.get(),
+        }
+    }
+
+    async fn run_from(&self, session: &mut Session) -> anyhow::Result<End> {
+        let mut outage = Outage::default();
+        loop {
+            outage.over();
+            self.connected.set(true);
+            let error = match self.serve(session).await {
+                Err(error) if is_temporary(&error) => error,
+                end => return end,
+            };
+            self.connected.set(false);
+            self.queued.set(None);
+            if self.all_sent.get() && self.books.borrow().unanswered() == 0 {
+                return Ok(End::Answered);
+            }
+            match self.connect_again(error, &mut outage).await? {
+                Some(again) => *session = again,
+                None => return Ok(End::GaveUp),
+            }
+        }
+    }
+
+    /// Until the broker is back; `None` when it does not come back, or nobody wants to wait.
+    async fn connect_again(
+        &self,
+        lost: anyhow::Error,
+        outage: &mut Outage,
+    ) -> Result<Option<Session>, BrokerError> {
+        let timeout = self.route.timeout;
+        let trying = async {
+            outage.wait(&lost).await;
+            loop {
+                match self.connect().await {
+                    Err(error) if error.is_temporary() => {
+                        self.campaign.show(&self.state());
+                        outage.wait(&error).await;
+                    }
+                    connected => return connected,
+                }
+            }
+        };
+        tokio::select! {
+            session = trying => {
+                let session = session?;
+                tracing::info!("connected again");
+                // The fleet has had no chance to answer meanwhile.
+                self.last_progress.set(Instant::now());
+                Ok(Some(session))
+            }
+            () = tokio::time::sleep(timeout) => {
+                let timeout = humantime::format_duration(timeout);
+                tracing::error!("no broker for {timeout}; giving up");
+                Ok(None)
+            }
+            () = self.shutdown.cancelled() => Ok(None),
+        }
+    }
+
+    /// Over one link: send and collect, side by side, and watch that something moves.
+    async fn serve(&self, session: &mut Session) -> anyhow::Result<End> {
+        let Session {
+            link,
+            more,
+            publishers,
+            consumer,
+        } = session;
+        let publishers = &*publishers;
+        let exchanging = async {
+            tokio::try_join!(self.send(publishers), self.collect(consumer))?;
+            Ok(End::Answered)
+        };
+        let lost = async {
+            let extra = more.iter().map(|connection| Box::pin(connection.lost()));
+            tokio::select! {
+                error = link.lost() => error,
+                error = first_of(extra) => error,
+            }
+        };
+        tokio::select! {
+            end = exchanging => end,
+            error = lost => Err(error.into()),
+            end = self.watch(link, publishers) => end,
+        }
+    }
+}
+
+/// The first of the futures that completes; never, if there are none.
+async fn first_of<F: Future + Unpin>(futures: impl Iterator<Item = F>) -> F::Output {
+    let futures: Vec<F> = futures.collect();
+    if futures.is_empty() {
+        return std::future::pending().await;
+    }
+    futures_util::future::select_all(futures).await.0
+}
+
+/// What a connection for this purpose is called in RabbitMQ's own lists.
+fn connection_name(model: &ModelName) -> String {
+    process::connection_name(model.as_str())
+}
+
+fn is_temporary(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<BrokerError>()
+        .is_some_and(BrokerError::is_temporary)
+}

@@ -1,0 +1,120 @@
+//! Sending: new jobs within the window, and again what the last connection left unconfirmed.
+
+use super::books::Unconfirmed;
+use super::{Campaign, Traffic};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use ncs_broker::Publisher;
+use std::time::{Duration, Instant};
+
+/// Messages that wait for the broker's confirm at once, of a window of 256 unanswered jobs or less, and
+/// without a window. Enough to hide the round trip; more only make the broker serve the producer before
+/// the workers.
+const MAX_UNCONFIRMED: usize = 8;
+/// A wider window is there for a faster fleet, which takes more messages per round trip. So many
+/// jobs of the window for one unconfirmed message.
+const WINDOW_PER_UNCONFIRMED: usize = 32;
+/// How long to wait before a job is published again that the broker has refused.
+const REFUSED_DELAY: Duration = Duration::from_millis(100);
+
+/// How many messages may wait for their confirm, of a window of unanswered jobs.
+fn max_unconfirmed(window: u32) -> usize {
+    if window >= super::window::MOST_UNANSWERED {
+        return MAX_UNCONFIRMED;
+    }
+    (window as usize / WINDOW_PER_UNCONFIRMED).clamp(MAX_UNCONFIRMED, 8 * MAX_UNCONFIRMED)
+}
+
+impl<C: Campaign> Traffic<'_, C> {
+    /// Publishes what the last connection left unconfirmed, then new jobs until there are no more.
+    pub(super) async fn send(&self, publishers: &[Publisher]) -> anyhow::Result<()> {
+        let mut confirming = FuturesUnordered::new();
+        let max_unconfirmed = max_unconfirmed(self.window.jobs());
+        let mut publishers = publishers.iter().cycle();
+        let mut again = self.books.borrow().unconfirmed().into_iter();
+        loop {
+            let job = if let Some(job) = again.next() {
+                Some(job)
+            } else {
+                tokio::select! {
+                    job = self.next_job() => match job? {
+                        Next::Job(job) => job,
+                        Next::NoMore => break,
+                    },
+                    Some(confirmed) = confirming.next() => {
+                        confirmed?;
+                        continue;
+                    }
+                }
+            };
+            // `None`: the broker has it since an earlier run.
+            if let Some((job, publisher)) = job.zip(publishers.next()) {
+                confirming.push(self.publish(publisher, job));
+            }
+            while confirming.len() >= max_unconfirmed {
+                confirming.next().await.transpose()?;
+            }
+        }
+        while let Some(confirmed) = confirming.next().await {
+            confirmed?;
+        }
+        self.all_sent.set(true);
+        Ok(())
+    }
+
+    /// Waits until another job may be sent, and enters it in the books. May be dropped while it waits:
+    /// a job is only taken when it is returned.
+    async fn next_job(&self) -> anyhow::Result<Next> {
+        if self.all_sent.get() {
+            return Ok(Next::NoMore);
+        }
+        let next = async {
+            self.window.room().await;
+            self.campaign.next().await
+        };
+        let next = tokio::select! {
+            next = next => next?,
+            () = self.shutdown.cancelled() => None,
+        };
+        let Some(job) = next else {
+            return Ok(Next::NoMore);
+        };
+        self.window.take();
+        let mut books = self.books.borrow_mut();
+        if books.unanswered() == 0 {
+            self.last_progress.set(Instant::now());
+        }
+        Ok(Next::Job(books.sent(job)))
+    }
+
+    /// Publishes one job until the broker has it.
+    async fn publish(&self, publisher: &Publisher, job: Unconfirmed) -> anyhow::Result<()> {
+        loop {
+            let confirmed = publisher.publish(&job.message).await?.confirmed().await?;
+            if confirmed.returned.is_some() {
+                return Err(self.no_queue());
+            }
+            if confirmed.accepted {
+                self.refusing.set(false);
+                let unanswered = self.books.borrow_mut().confirmed(&job.id);
+                return if unanswered {
+                    self.campaign.confirmed(job.image)
+                } else {
+                    Ok(())
+                };
+            }
+            self.refused.set(self.refused.get() + 1);
+            if !self.refusing.replace(true) {
+                tracing::warn!("the queue is full: the broker refuses jobs; trying until it takes");
+            }
+            tokio::time::sleep(REFUSED_DELAY).await;
+        }
+    }
+}
+
+/// What comes next.
+enum Next {
+    /// A job, to be published unless the broker has it.
+    Job(Option<Unconfirmed>),
+    NoMore,
+}
