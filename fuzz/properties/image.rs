@@ -2,7 +2,7 @@
 
 use std::mem::{Discriminant, discriminant};
 
-use ncs_engine::{
+use ncs_image::{
     Element, ImageDecoder, ImageError, ImageFormat, ImageLimits, InputSpec, Layout, Preprocessing,
 };
 

@@ -4,7 +4,8 @@ use crate::identity::Identity;
 use crate::labels::Labels;
 use crate::received::Received;
 use ncs_broker::{Delivery, Message};
-use ncs_engine::{ImageError, Score};
+use ncs_engine::Score;
+use ncs_image::ImageError;
 use ncs_protocol::properties::{
     HEADER_DEAD_AT, HEADER_DEAD_CODE, HEADER_DEAD_REASON, HEADER_DELIVERY_COUNT,
     HEADER_EARLIER_ATTEMPTS,

@@ -9,7 +9,8 @@ mod time;
 pub use self::limits::LimitArgs;
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
-use ncs_engine::{ColorOrder, DeviceChoice, Precision, Preprocessing};
+use ncs_engine::{DeviceChoice, Precision};
+use ncs_image::{ColorOrder, Preprocessing};
 use ncs_program::cli::BrokerArgs;
 use ncs_protocol::ModelName;
 use std::net::SocketAddr;
@@ -249,7 +250,7 @@ impl NetworkArgs {
 }
 
 impl PixelArgs {
-    /// The same for the engine.
+    /// The same for the decoder.
     #[must_use]
     pub fn preprocessing(&self) -> Preprocessing {
         Preprocessing {

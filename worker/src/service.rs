@@ -38,7 +38,7 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<Infallible> {
     let directory = arguments.network.runtime.openvino_dir.clone();
     // Before the first thread starts: the one sets the allocator, and finding OpenVINO may set a variable
     // of the environment.
-    ncs_engine::give_back_large_buffers();
+    ncs_image::give_back_large_buffers();
     let runtime = Runtime::load(directory.as_deref())?;
     let metrics = Metrics::new()?;
     let answers = Arc::new(answers);

@@ -1,40 +1,8 @@
-//! The model's single input: its shape, layout and element size.
+//! What a model's single input is, told from its tensor.
 
-use std::fmt;
+use ncs_image::{Element, InputSpec, Layout};
 
-/// The order of the axes of an image tensor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Layout {
-    /// `[1, C, H, W]`: one plane per channel.
-    Nchw,
-    /// `[1, H, W, C]`: pixels with their channels side by side.
-    Nhwc,
-}
-
-/// How one value is stored, told by its size alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Element {
-    /// One byte, 0 to 255.
-    U8,
-    /// IEEE half precision.
-    F16,
-    /// IEEE single precision.
-    F32,
-}
-
-impl Element {
-    /// The size of one value in bytes.
-    #[must_use]
-    pub const fn size(self) -> usize {
-        match self {
-            Self::U8 => 1,
-            Self::F16 => 2,
-            Self::F32 => 4,
-        }
-    }
-}
-
-/// The model's input: one image of `height` × `width` pixels.
+/// Reads a model's input off its tensor; the error is a reason with a remedy.
 ///
 /// The element is told from the tensor's byte size ÷ its element count, because the numbers of
 /// OpenVINO's element types changed between releases (u8 is 14 up to 2024.2, 17 from 2024.3, 16
@@ -43,98 +11,50 @@ impl Element {
 ///
 /// The layout is told from the shape: `[1, C, H, W]` is NCHW and `[1, H, W, C]` is NHWC, C being 1
 /// or 3. Where both fit (`[1, 3, 224, 3]`), NCHW is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InputSpec {
-    /// The order of the axes.
-    pub layout: Layout,
-    /// 3 (colour) or 1 (grey).
-    pub channels: usize,
-    /// Rows of pixels.
-    pub height: usize,
-    /// Pixels per row.
-    pub width: usize,
-    /// How one value is stored.
-    pub element: Element,
-}
-
-impl InputSpec {
-    /// Reads the specification off a tensor; the error is a reason with a remedy.
-    pub(crate) fn from_tensor(
-        shape: &[i64],
-        bytes: usize,
-        elements: usize,
-    ) -> Result<Self, String> {
-        let sides: Vec<usize> = shape
-            .iter()
-            .filter_map(|&n| usize::try_from(n).ok())
-            .collect();
-        let (layout, channels, height, width) = match *sides.as_slice() {
-            [batch, ..] if batch != 1 => {
-                return Err(format!(
-                    "its input {shape:?} has batch {batch}, expected 1; convert it with batch 1"
-                ));
-            }
-            [_, c @ (1 | 3), h, w] => (Layout::Nchw, c, h, w),
-            [_, h, w, c @ (1 | 3)] => (Layout::Nhwc, c, h, w),
-            _ => {
-                return Err(format!(
-                    "its input has shape {shape:?}, expected [1, C, H, W] or [1, H, W, C] with 1 \
-                     or 3 channels; convert it with such an input"
-                ));
-            }
-        };
-        let element = match bytes.checked_div(elements) {
-            Some(1) => Element::U8,
-            Some(2) => Element::F16,
-            Some(4) => Element::F32,
-            _ => {
-                return Err(format!(
-                    "its input has {bytes} bytes for {elements} elements, expected 1 (u8), 2 (f16) \
-                     or 4 (f32) bytes each; convert it with such an input"
-                ));
-            }
-        };
-        let input = Self {
-            layout,
-            channels,
-            height,
-            width,
-            element,
-        };
-        if height == 0 || width == 0 || input.byte_len() != bytes {
+pub(crate) fn input_of(shape: &[i64], bytes: usize, elements: usize) -> Result<InputSpec, String> {
+    let sides: Vec<usize> = shape
+        .iter()
+        .filter_map(|&n| usize::try_from(n).ok())
+        .collect();
+    let (layout, channels, height, width) = match *sides.as_slice() {
+        [batch, ..] if batch != 1 => {
             return Err(format!(
-                "its input {shape:?} holds {bytes} bytes, which do not match"
+                "its input {shape:?} has batch {batch}, expected 1; convert it with batch 1"
             ));
         }
-        Ok(input)
-    }
-
-    /// The size of the whole tensor in bytes.
-    #[must_use]
-    pub fn byte_len(&self) -> usize {
-        self.channels * self.height * self.width * self.element.size()
-    }
-}
-
-impl fmt::Display for InputSpec {
-    /// `[1, 3, 224, 224] f32 NCHW`
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            channels,
-            height,
-            width,
-            ..
-        } = self;
-        let element = match self.element {
-            Element::U8 => "u8",
-            Element::F16 => "f16",
-            Element::F32 => "f32",
-        };
-        match self.layout {
-            Layout::Nchw => write!(f, "[1, {channels}, {height}, {width}] {element} NCHW"),
-            Layout::Nhwc => write!(f, "[1, {height}, {width}, {channels}] {element} NHWC"),
+        [_, c @ (1 | 3), h, w] => (Layout::Nchw, c, h, w),
+        [_, h, w, c @ (1 | 3)] => (Layout::Nhwc, c, h, w),
+        _ => {
+            return Err(format!(
+                "its input has shape {shape:?}, expected [1, C, H, W] or [1, H, W, C] with 1 \
+                 or 3 channels; convert it with such an input"
+            ));
         }
+    };
+    let element = match bytes.checked_div(elements) {
+        Some(1) => Element::U8,
+        Some(2) => Element::F16,
+        Some(4) => Element::F32,
+        _ => {
+            return Err(format!(
+                "its input has {bytes} bytes for {elements} elements, expected 1 (u8), 2 (f16) \
+                 or 4 (f32) bytes each; convert it with such an input"
+            ));
+        }
+    };
+    let input = InputSpec {
+        layout,
+        channels,
+        height,
+        width,
+        element,
+    };
+    if height == 0 || width == 0 || input.byte_len() != bytes {
+        return Err(format!(
+            "its input {shape:?} holds {bytes} bytes, which do not match"
+        ));
     }
+    Ok(input)
 }
 
 #[cfg(test)]
@@ -144,7 +64,7 @@ mod tests {
     #[test]
     fn layouts_and_elements_are_told_from_shape_and_size() {
         let said = |shape: &[i64], bytes, elements| {
-            InputSpec::from_tensor(shape, bytes, elements).map(|input| input.to_string())
+            input_of(shape, bytes, elements).map(|input| input.to_string())
         };
         assert_eq!(
             said(&[1, 3, 224, 224], 602_112, 150_528).as_deref(),
@@ -166,7 +86,7 @@ mod tests {
 
     #[test]
     fn an_ambiguous_shape_is_read_as_nchw() {
-        let input = InputSpec::from_tensor(&[1, 3, 224, 3], 2016, 2016).map(|i| i.layout);
+        let input = input_of(&[1, 3, 224, 3], 2016, 2016).map(|i| i.layout);
         assert_eq!(input, Ok(Layout::Nchw));
     }
 
@@ -180,7 +100,7 @@ mod tests {
             (&[1, 3, 0, 8], 0, 0, "0 elements"),
             (&[], 0, 0, "shape []"),
         ] {
-            let error = InputSpec::from_tensor(shape, bytes, elements).unwrap_err();
+            let error = input_of(shape, bytes, elements).unwrap_err();
             assert!(error.contains(word), "{error}");
         }
     }

@@ -1,8 +1,8 @@
 //! OpenVINO, once: find the runtime, list devices, name the MULTI device, compile a model, run
-//! infer requests, turn images into input tensors, and pick the best classes.
+//! infer requests, and pick the best classes.
 //!
 //! This crate knows neither `RabbitMQ` nor metrics nor tokio: everything here blocks, and a program
-//! calls it from threads of its own. It is one of the two crates that may say `unsafe`.
+//! calls it from threads of its own. It is one of the crates that may say `unsafe`.
 //!
 //! Read in this order:
 //!
@@ -11,19 +11,16 @@
 //!    sentence for an error.
 //! 2. [`DeviceChoice`] → [`Target`] (`device.rs`): which devices to use, and the name OpenVINO
 //!    knows them by together.
-//! 3. [`Network`] (`network.rs`): a compiled model with its [`InputSpec`] (`input.rs`) and its
-//!    infer requests.
-//! 4. [`InferRequest`] (`request.rs`): fill [`InferRequest::input_mut`], call
-//!    [`InferRequest::infer`], read [`InferRequest::top_k`] (`scores.rs`).
-//! 5. [`ImageDecoder`] (`image/`): bytes of a JPEG, PNG, BMP or WebP → the input tensor.
-//!    `image/mod.rs` is the way of one image, the other files are its steps in order.
+//! 3. [`Network`] (`network.rs`): a compiled model with its [`InputSpec`](ncs_image::InputSpec)
+//!    (`input.rs`) and its infer requests.
+//! 4. [`InferRequest`] (`request.rs`): fill [`InferRequest::input_mut`], which `ncs_image` does for
+//!    images, call [`InferRequest::infer`], read [`InferRequest::top_k`] (`scores.rs`).
 //!
 //! What is absent on purpose: element types. Their numbers differ between releases of OpenVINO, so
-//! none is ever sent or read; see [`InputSpec`].
+//! none is ever sent or read; see `input.rs`.
 
 mod device;
 mod error;
-mod image;
 mod input;
 mod network;
 mod precision;
@@ -32,12 +29,7 @@ mod runtime;
 mod scores;
 
 pub use device::{Device, DeviceChoice, Target, is_stick};
-pub use error::{EngineError, ImageError};
-pub use image::{
-    ColorOrder, ImageDecoder, ImageFormat, ImageLimits, Preprocessing, SCAN_LIMIT, copy_tensor,
-    give_back_large_buffers,
-};
-pub use input::{Element, InputSpec, Layout};
+pub use error::EngineError;
 pub use network::{Network, check_model_files};
 pub use precision::Precision;
 pub use request::{InferRequest, InputTensor, unfinished_requests};
@@ -50,5 +42,4 @@ const _: () = {
     send::<Runtime>();
     send::<Network>();
     send::<InferRequest>();
-    send::<ImageDecoder>();
 };

@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
+use ncs_image::InputSpec;
 use openvino::{CompiledModel, Core, DeviceType, RwPropertyKey, Tensor};
 use tracing::debug;
 
 use crate::device::is_stick;
+use crate::input::input_of;
 use crate::runtime::failure;
 use crate::scores::classes_of;
-use crate::{EngineError, InferRequest, InputSpec, Precision, Target};
+use crate::{EngineError, InferRequest, Precision, Target};
 
 /// A compiled model.
 pub struct Network {
@@ -94,7 +96,7 @@ pub(crate) fn load(
         .get_input_tensor()
         .and_then(|tensor| describe(&tensor));
     let (shape, bytes, elements) = input.map_err(|error| failure("show its input", &error))?;
-    let input = InputSpec::from_tensor(&shape, bytes, elements).map_err(unsuitable)?;
+    let input = input_of(&shape, bytes, elements).map_err(unsuitable)?;
 
     let output = requests[0]
         .get_output_tensor()
@@ -114,7 +116,7 @@ pub(crate) fn load(
     })
 }
 
-/// Shape, bytes, elements. Never the element type, see [`InputSpec`].
+/// Shape, bytes, elements. Never the element type, see [`input_of`].
 fn describe(tensor: &Tensor) -> Result<(Vec<i64>, usize, usize), openvino::InferenceError> {
     let shape = tensor.get_shape()?.get_dimensions().to_vec();
     Ok((shape, tensor.get_byte_size()?, tensor.get_size()?))

@@ -9,12 +9,13 @@ use std::slice;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use ncs_image::InputSpec;
 use openvino::{InferenceError, Tensor};
 use tracing::debug;
 
 use crate::runtime::failure;
 use crate::scores::{as_f32, top_k};
-use crate::{EngineError, InputSpec, Score};
+use crate::{EngineError, Score};
 
 /// An infer request of a [`Network`](crate::Network). `Send`, not `Sync`: one thread fills it,
 /// infers and reads it.

@@ -2,14 +2,13 @@
 //!
 //! The references come from `make_score_references.py`.
 
+#[path = "../../image/tests/common/mod.rs"]
 mod common;
 
 use std::time::Duration;
 
-use ncs_engine::{
-    DeviceChoice, EngineError, ImageDecoder, ImageLimits, InferRequest, Network, Preprocessing,
-    Runtime,
-};
+use ncs_engine::{DeviceChoice, EngineError, InferRequest, Network, Runtime};
+use ncs_image::{ImageDecoder, ImageLimits, Preprocessing};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -26,6 +25,11 @@ struct Case {
 
 const LIMIT: Duration = Duration::from_secs(60);
 const MODEL: &str = "googlenet-v1-random-weights.xml";
+
+/// The OpenVINO runtime of `LD_LIBRARY_PATH`.
+fn openvino() -> Runtime {
+    Runtime::load(None).unwrap_or_else(|error| panic!("{error}; {}", common::REMEDY))
+}
 
 fn network(runtime: &mut Runtime, device: &str, model: &str, requests: usize) -> Network {
     let choice: DeviceChoice = device.parse().expect("a device");
@@ -57,7 +61,7 @@ fn scores(request: &mut InferRequest, decoder: &mut ImageDecoder, image: &[u8]) 
 fn scores_equal_those_of_openvinos_python_api() {
     let index: Index = common::json("references/scores/index.json");
     assert_eq!(index.cases.len(), 4, "two models, two photos");
-    let mut runtime = common::openvino();
+    let mut runtime = openvino();
     for device in ["CPU", "MULTI:CPU"] {
         for case in &index.cases {
             let expected: Vec<f32> = common::bytes(&format!("references/scores/{}", case.scores))
@@ -110,7 +114,7 @@ fn scores_equal_those_of_openvinos_python_api() {
 
 #[test]
 fn requests_of_one_network_work_side_by_side_on_threads() {
-    let mut runtime = common::openvino();
+    let mut runtime = openvino();
     let mut network = network(&mut runtime, "MULTI:CPU", MODEL, 4);
     let images = ["china", "flower"].map(|photo| common::bytes(&format!("photos/{photo}.jpg")));
     let mut decoders: Vec<ImageDecoder> = (0..4).map(|_| decoder(&network)).collect();
@@ -146,7 +150,7 @@ fn requests_of_one_network_work_side_by_side_on_threads() {
 
 #[test]
 fn an_inference_that_does_not_end_in_time_is_a_timeout_and_its_request_recovers() {
-    let mut runtime = common::openvino();
+    let mut runtime = openvino();
     for device in ["CPU", "MULTI:CPU"] {
         let mut network = network(&mut runtime, device, MODEL, 1);
         let mut requests = network.take_requests();
@@ -175,7 +179,7 @@ fn an_inference_that_does_not_end_in_time_is_a_timeout_and_its_request_recovers(
 
 #[test]
 fn what_openvino_cannot_do_is_told_in_its_own_words() {
-    let mut runtime = common::openvino();
+    let mut runtime = openvino();
     assert!(runtime.version().starts_with("20"), "{}", runtime.version());
     assert!(runtime.library().ends_with("libopenvino_c.so"));
     let cpu = runtime

@@ -2,7 +2,7 @@
 
 use super::size;
 use clap::Args;
-use ncs_engine::ImageLimits;
+use ncs_image::ImageLimits;
 use ncs_protocol::MAX_BODY_BYTES;
 use ncs_protocol::job::MAX_TOP_K;
 use std::num::NonZeroUsize;
@@ -74,7 +74,7 @@ mod tests {
     fn the_limits_are_the_protocols_and_the_engines_unless_told_otherwise() {
         let limits = parse(&[]).unwrap().limits;
         assert_eq!(limits.max_body, ncs_protocol::MAX_BODY_BYTES);
-        assert_eq!(limits.image(), ncs_engine::ImageLimits::default());
+        assert_eq!(limits.image(), ncs_image::ImageLimits::default());
         assert!(limits.decode_threads() >= 1);
         assert_eq!(
             (limits.max_unconfirmed_results, limits.max_top_k),

@@ -4,7 +4,8 @@ use super::infer::{Shared, Worker};
 use super::jobs::Jobs;
 use crate::received::Received;
 use anyhow::Context;
-use ncs_engine::{EngineError, ImageDecoder, InferRequest, InputSpec};
+use ncs_engine::InferRequest;
+use ncs_image::{ImageDecoder, InputSpec, PreprocessingError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -142,7 +143,7 @@ impl Generation {
         let decoders = requests
             .iter()
             .map(|_| ImageDecoder::new(input, shared.preprocessing.clone(), shared.images))
-            .collect::<Result<Vec<_>, EngineError>>()?;
+            .collect::<Result<Vec<_>, PreprocessingError>>()?;
         // Before the threads start: they would find that another one serves, and end.
         jobs.serve(Some(id));
         for (number, (request, decoder)) in requests.into_iter().zip(decoders).enumerate() {

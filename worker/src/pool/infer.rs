@@ -11,9 +11,9 @@ use crate::metrics::{JobOutcome, Metrics};
 use crate::received::Received;
 use anyhow::anyhow;
 use ncs_broker::Message;
-use ncs_engine::{
-    EngineError, ImageDecoder, ImageError, ImageFormat, ImageLimits, InferRequest, InputSpec,
-    Preprocessing, copy_tensor,
+use ncs_engine::{EngineError, InferRequest};
+use ncs_image::{
+    ImageDecoder, ImageError, ImageFormat, ImageLimits, InputSpec, Preprocessing, copy_tensor,
 };
 use ncs_protocol::{
     Content, ErrorCode, Failure, ImageType, Job, JobError, Outcome, StageTimes, job,
@@ -88,7 +88,7 @@ impl Worker {
         job: &Received,
         is_given_up: &dyn Fn() -> bool,
     ) -> Result<Option<Answered>, (Cause, anyhow::Error)> {
-        // Decoders' panics are caught by the engine. Whatever else panics may have left anything
+        // Decoders' panics are caught by the decoder. Whatever else panics may have left anything
         // half-done, so the network is rebuilt.
         let answering = AssertUnwindSafe(|| self.answer_delivery(job, is_given_up));
         match std::panic::catch_unwind(answering) {

@@ -89,7 +89,7 @@ stat::peak_rss_mb:              44
     #[test]
     fn a_finding_is_told_with_its_input_and_its_reason() {
         let panicked = "\
-thread '<unnamed>' (7) panicked at ../crates/engine/src/image/mod.rs:1:2:
+thread '<unnamed>' (7) panicked at ../crates/image/src/decoder.rs:1:2:
 attempt to add with overflow
 ==7== ERROR: libFuzzer: deadly signal
 artifact_prefix='/f/'; Test unit written to /f/crash-da39a3ee

@@ -1,4 +1,5 @@
-//! What others answer to the same images, for the engine's tests to compare with.
+//! What others answer to the same images, for the tests of `crates/image` and `crates/engine` to compare
+//! with.
 
 use std::path::PathBuf;
 
@@ -28,7 +29,7 @@ impl References {
             folder: "opencv",
             name: "reference pixels",
             to_do: "asking OpenCV",
-            script: engine_script("make_opencv_references.py"),
+            script: script_of("image", "make_opencv_references.py"),
             inputs: vec![runtime.photos_dir()],
             made_by: &["requirements.txt", "make_photos.py"],
         }
@@ -41,7 +42,7 @@ impl References {
             folder: "scores",
             name: "reference scores",
             to_do: "asking OpenVINO's Python API",
-            script: engine_script("make_score_references.py"),
+            script: script_of("engine", "make_score_references.py"),
             inputs: vec![runtime.models_dir(), runtime.photos_dir()],
             made_by: &["requirements.txt", "make_photos.py", "make_googlenet.py"],
         }
@@ -86,10 +87,11 @@ impl Step for References {
     }
 }
 
-fn engine_script(name: &str) -> PathBuf {
+/// The script beside the tests of a crate.
+fn script_of(room: &str, name: &str) -> PathBuf {
     paths::repository_root()
         .join("crates")
-        .join("engine")
+        .join(room)
         .join("tests")
         .join(name)
 }

@@ -7,7 +7,7 @@ use crate::large::{LARGEST, deep_png, progressive_jpeg};
 use crate::refused::{digit, png_announcing};
 use ncs_e2e::paths::GOOGLENET_U8;
 use ncs_e2e::sticks::Sticks;
-use ncs_engine::ImageLimits;
+use ncs_image::ImageLimits;
 use ncs_protocol::properties::{HEADER_DEAD_REASON, HEADER_TOP_K};
 use ncs_protocol::topology::DEAD;
 use ncs_protocol::{ErrorCode, Failure, HeaderValue, Outcome, Properties};

@@ -3,23 +3,23 @@
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
-use super::{PixelKind, room};
 use crate::ImageError;
+use crate::decoder::{PixelKind, room};
 
 /// Resizes images, keeping what it needs from one to the next.
-pub(super) struct Stretcher {
+pub(crate) struct Stretcher {
     resizer: Resizer,
 }
 
 impl Stretcher {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             resizer: Resizer::new(),
         }
     }
 
     /// Stretches pixels of the size `from` (width, height) to the size `to`, into `buffer`.
-    pub(super) fn stretch<'a>(
+    pub(crate) fn stretch<'a>(
         &mut self,
         pixels: &[u8],
         from: (usize, usize),
@@ -51,7 +51,7 @@ impl Stretcher {
         Ok(out)
     }
 
-    pub(super) fn shrink(&mut self, kept_bytes: usize) {
+    pub(crate) fn shrink(&mut self, kept_bytes: usize) {
         if self.resizer.size_of_internal_buffers() > kept_bytes {
             self.resizer.reset_internal_buffers();
         }

@@ -1,44 +1,23 @@
-//! From an encoded image to the model's input tensor.
-//!
-//! The way of one image, each step in a file of its own: tell the format (`format.rs`), read the
-//! header and check it against the limits (`limits.rs`), decode (`jpeg.rs` with `segments.rs` for the
-//! format that matters, `raster.rs` with `webp.rs` and within `memory.rs` for the others), resize
-//! (`resize.rs`), turn as EXIF says (`orientation.rs`), and write into the tensor (`tensor.rs`).
+//! The way of one image, from its bytes to the input tensor.
 //!
 //! Between the steps a pixel is one byte (grey models) or four (colour models: the model's three
 //! channels in the model's order, and one that is ignored). Four, because resizing and converting
 //! four-byte pixels vectorises well, and three-byte ones do not.
 
-mod cmyk;
-mod format;
-mod jpeg;
-mod limits;
-mod lossless;
-mod memory;
-mod orientation;
-mod preprocessing;
-mod raster;
-mod resize;
-mod segments;
-mod tensor;
 #[cfg(test)]
 mod tests;
-mod webp;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-pub use self::format::ImageFormat;
-use self::jpeg::JpegReader;
-pub use self::jpeg::SCAN_LIMIT;
-pub use self::limits::ImageLimits;
-pub use self::memory::give_back_large_buffers;
-use self::orientation::{is_sideways, turn};
-pub use self::preprocessing::{ColorOrder, Preprocessing};
-use self::resize::Stretcher;
-use self::tensor::TensorWriter;
-pub use self::tensor::copy_tensor;
-use crate::{Element, EngineError, ImageError, InputSpec, Layout};
+use crate::jpeg::JpegReader;
+use crate::orientation::{is_sideways, turn};
+use crate::resize::Stretcher;
+use crate::tensor::{self, TensorWriter};
+use crate::{
+    ColorOrder, Element, ImageError, ImageFormat, ImageLimits, InputSpec, Layout, Preprocessing,
+    PreprocessingError, raster,
+};
 
 /// Buffers above this are given back after the image that needed them. It is room for a million pixels,
 /// more than is left of most JPEGs that are scaled down while they are decoded.
@@ -73,21 +52,21 @@ struct State {
 
 /// An image whose pixels are in a buffer: its size, and how to turn it to be upright.
 #[derive(Debug, Clone, Copy)]
-struct Decoded {
-    width: usize,
-    height: usize,
-    orientation: ::image::metadata::Orientation,
+pub(crate) struct Decoded {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    pub(crate) orientation: image::metadata::Orientation,
 }
 
 /// How many bytes a pixel has between the steps, and in which order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum PixelKind {
+pub(crate) enum PixelKind {
     Grey,
     Color(ColorOrder),
 }
 
 impl PixelKind {
-    const fn bytes(self) -> usize {
+    pub(crate) const fn bytes(self) -> usize {
         match self {
             Self::Grey => 1,
             Self::Color(_) => 4,
@@ -100,15 +79,15 @@ impl ImageDecoder {
     ///
     /// # Errors
     ///
-    /// [`EngineError::Preprocessing`] if the preprocessing does not fit the input.
+    /// [`PreprocessingError`] if the preprocessing does not fit the input.
     pub fn new(
         input: InputSpec,
         preprocessing: Preprocessing,
         limits: ImageLimits,
-    ) -> Result<Self, EngineError> {
+    ) -> Result<Self, PreprocessingError> {
         let colors = preprocessing.color_order;
         let writer = TensorWriter::new(input, preprocessing)?;
-        let state = State::new().map_err(EngineError::Preprocessing)?;
+        let state = State::new().map_err(PreprocessingError)?;
         Ok(Self {
             input,
             colors,
@@ -189,7 +168,7 @@ fn is_packed_u8(input: &InputSpec) -> bool {
 /// The input's width and height, exchanged for an image that lies on its side.
 fn sides_before_turning(
     input: &InputSpec,
-    orientation: ::image::metadata::Orientation,
+    orientation: image::metadata::Orientation,
 ) -> (usize, usize) {
     if is_sideways(orientation) {
         (input.height, input.width)
@@ -252,7 +231,7 @@ impl State {
 
 /// The first `len` bytes of a buffer, grown if need be. Not cleared: every step writes all of its
 /// output.
-fn room(buffer: &mut Vec<u8>, len: usize) -> &mut [u8] {
+pub(crate) fn room(buffer: &mut Vec<u8>, len: usize) -> &mut [u8] {
     if buffer.len() < len {
         buffer.resize(len, 0);
     }

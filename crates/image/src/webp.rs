@@ -1,7 +1,6 @@
 //! What a WebP's chunks claim, and its decoder believes.
 
-use super::ImageLimits;
-use crate::ImageError;
+use crate::{ImageError, ImageLimits};
 
 /// Bytes of an animation's frame before its own chunks: place, sides, duration, flags.
 const FRAME_HEADER: usize = 16;
@@ -13,7 +12,7 @@ const FRAME_HEADER: usize = 16;
 /// claims to have, up to 4 GiB; or as much as a lossy picture's own header announces, whatever the
 /// header of the file says. An animation's frame whose picture is larger than itself makes it panic.
 /// And where the first chunk is long, it looks for others behind the end.
-pub(super) fn checked<'a>(encoded: &'a [u8], limits: &ImageLimits) -> Result<&'a [u8], ImageError> {
+pub(crate) fn checked<'a>(encoded: &'a [u8], limits: &ImageLimits) -> Result<&'a [u8], ImageError> {
     let encoded = up_to_its_end(encoded);
     // After "RIFF", the length, and "WEBP".
     let mut rest = encoded.get(12..).unwrap_or_default();

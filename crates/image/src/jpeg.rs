@@ -3,9 +3,9 @@
 use image::metadata::Orientation;
 use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat, ScalingFactor};
 
-use super::segments::Segments;
-use super::{Decoded, ImageLimits, PixelKind, cmyk, lossless, room};
-use crate::{ColorOrder, ImageError};
+use crate::decoder::{Decoded, PixelKind, room};
+use crate::segments::Segments;
+use crate::{ColorOrder, ImageError, ImageLimits, cmyk, lossless};
 
 /// The most scans a progressive JPEG may have. Encoders write 10 or so, and a few dozen at the
 /// very most; a hostile file can have thousands, each of which makes the decoder walk over the
@@ -19,7 +19,7 @@ pub const SCAN_LIMIT: u32 = 64;
 const ARITHMETIC_SCAN_LIMIT: u32 = 16;
 
 /// A decoder whose buffers are used again and again.
-pub(super) struct JpegReader {
+pub(crate) struct JpegReader {
     /// A new one for each image, which takes 0.4 µs. libjpeg-turbo keeps a file's tables for the next, so
     /// that what a file without tables shows, or whether it is refused, would depend on what came before
     /// it; and after an error it stays inside the header.
@@ -29,10 +29,10 @@ pub(super) struct JpegReader {
 }
 
 /// What is known before anything is decoded.
-pub(super) struct Header {
+pub(crate) struct Header {
     width: usize,
     height: usize,
-    pub(super) orientation: Orientation,
+    pub(crate) orientation: Orientation,
     colors: Colors,
     is_lossless: bool,
 }
@@ -55,7 +55,7 @@ enum Colors {
 
 impl Header {
     /// Whether the decoder's own output is what a tensor of this size wants.
-    pub(super) fn is_ready(&self, width: usize, height: usize) -> bool {
+    pub(crate) fn is_ready(&self, width: usize, height: usize) -> bool {
         (self.width, self.height) == (width, height)
             && self.orientation == Orientation::NoTransforms
             && self.colors == Colors::Convertible
@@ -63,7 +63,7 @@ impl Header {
 }
 
 impl JpegReader {
-    pub(super) fn new() -> Result<Self, String> {
+    pub(crate) fn new() -> Result<Self, String> {
         Ok(Self {
             decompressor: Decompressor::new().map_err(|error| error.to_string())?,
             stored: Vec::new(),
@@ -74,7 +74,7 @@ impl JpegReader {
     ///
     /// A damaged header is an error even where libjpeg-turbo only warns: its safe interface gives no
     /// header then.
-    pub(super) fn read_header(
+    pub(crate) fn read_header(
         &mut self,
         encoded: &[u8],
         limits: &ImageLimits,
@@ -116,7 +116,7 @@ impl JpegReader {
     }
 
     /// Decodes at full size into pixels side by side, 3 bytes (colour) or 1 byte (grey) each.
-    pub(super) fn decode_packed(
+    pub(crate) fn decode_packed(
         &mut self,
         encoded: &[u8],
         header: &Header,
@@ -134,7 +134,7 @@ impl JpegReader {
 
     /// Decodes into `buffer` at the smallest scale that keeps both sides at least as long as
     /// `target` (width, height).
-    pub(super) fn decode_about(
+    pub(crate) fn decode_about(
         &mut self,
         encoded: &[u8],
         header: &Header,
@@ -176,7 +176,7 @@ impl JpegReader {
         })
     }
 
-    pub(super) fn shrink(&mut self, kept_bytes: usize) {
+    pub(crate) fn shrink(&mut self, kept_bytes: usize) {
         if self.stored.capacity() > kept_bytes {
             self.stored = Vec::new();
         }

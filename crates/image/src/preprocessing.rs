@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{Element, EngineError, InputSpec};
+use crate::{Element, InputSpec, PreprocessingError};
 
 /// The order of a pixel's three channels in the model's input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -16,13 +16,13 @@ pub enum ColorOrder {
 }
 
 impl FromStr for ColorOrder {
-    type Err = EngineError;
+    type Err = PreprocessingError;
 
-    fn from_str(text: &str) -> Result<Self, EngineError> {
+    fn from_str(text: &str) -> Result<Self, PreprocessingError> {
         match text.to_ascii_lowercase().as_str() {
             "bgr" => Ok(Self::Bgr),
             "rgb" => Ok(Self::Rgb),
-            _ => Err(EngineError::Preprocessing(format!(
+            _ => Err(PreprocessingError(format!(
                 "bad colour order {text:?}, expected bgr or rgb"
             ))),
         }
@@ -51,8 +51,11 @@ pub struct Preprocessing {
 
 impl Preprocessing {
     /// Mean and scale for each channel of `input`.
-    pub(super) fn per_channel(self, input: &InputSpec) -> Result<Vec<(f32, f32)>, EngineError> {
-        let bad = |reason: String| Err(EngineError::Preprocessing(reason));
+    pub(crate) fn per_channel(
+        self,
+        input: &InputSpec,
+    ) -> Result<Vec<(f32, f32)>, PreprocessingError> {
+        let bad = |reason: String| Err(PreprocessingError(reason));
         if input.element == Element::U8 && !(self.mean.is_empty() && self.scale.is_empty()) {
             return bad(format!(
                 "mean and scale cannot be kept in the bytes of {input}; leave them out, or convert \
@@ -80,12 +83,12 @@ fn spread(
     values: Vec<f32>,
     default: f32,
     input: &InputSpec,
-) -> Result<Vec<f32>, EngineError> {
+) -> Result<Vec<f32>, PreprocessingError> {
     match *values.as_slice() {
         [] => Ok(vec![default; input.channels]),
         [one] => Ok(vec![one; input.channels]),
         _ if values.len() == input.channels => Ok(values),
-        _ => Err(EngineError::Preprocessing(format!(
+        _ => Err(PreprocessingError(format!(
             "{name} has {} values, expected none, one, or one for each of the {} channels of {input}",
             values.len(),
             input.channels

@@ -54,7 +54,7 @@ impl ImageLimits {
     }
 
     /// The same for an image of so many pixels.
-    pub(super) const fn memory_for(pixels: u64) -> u64 {
+    pub(crate) const fn memory_for(pixels: u64) -> u64 {
         /// Encoders of lossless WebP have up to 2,600 groups of five Huffman tables of 4 KiB.
         const TABLE_BYTES: u64 = 64 << 20;
         pixels
@@ -63,7 +63,7 @@ impl ImageLimits {
     }
 
     /// Refuses a header that announces too much, or nothing.
-    pub(super) fn check(&self, width: u64, height: u64) -> Result<(), ImageError> {
+    pub(crate) fn check(&self, width: u64, height: u64) -> Result<(), ImageError> {
         if width == 0 || height == 0 {
             return Err(ImageError::Undecodable(format!(
                 "it is {width}x{height} pixels"

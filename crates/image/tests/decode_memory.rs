@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Cursor;
 
 use image::{DynamicImage, ImageBuffer, ImageFormat, Pixel, Rgb, Rgba};
-use ncs_engine::{
+use ncs_image::{
     Element, ImageDecoder, ImageLimits, InputSpec, Layout, Preprocessing, give_back_large_buffers,
 };
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};

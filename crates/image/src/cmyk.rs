@@ -1,15 +1,15 @@
 //! CMYK pixels, which libjpeg-turbo hands out as they are stored.
 
-use super::PixelKind;
-use super::raster::luma;
 use crate::ColorOrder;
+use crate::decoder::PixelKind;
+use crate::raster::luma;
 
 /// Converts CMYK pixels to the model's, as OpenCV does: without colour profiles, each of red,
 /// green and blue being its own ink's absence × black's absence.
 ///
 /// Adobe's programs store the inks' absence (255 = no ink), and mark the file with an APP14
 /// segment; `inverted` says that they did.
-pub(super) fn convert(cmyk: &[u8], inverted: bool, kind: PixelKind, out: &mut [u8]) {
+pub(crate) fn convert(cmyk: &[u8], inverted: bool, kind: PixelKind, out: &mut [u8]) {
     let absence = |ink: u8| u16::from(if inverted { ink } else { 255 - ink });
     let (inks, _) = cmyk.as_chunks::<4>();
     let rgb = |&[c, m, y, k]: &[u8; 4]| {

@@ -1,4 +1,4 @@
-//! What the tests against references share.
+//! What the tests against references share, here and in the engine.
 
 #![allow(
     dead_code,
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 
 /// Said by every test that cannot run: it fails, it is never skipped.
-const REMEDY: &str = "run `cargo xtask test`, which sets it up";
+pub(crate) const REMEDY: &str = "run `cargo xtask test`, which sets it up";
 
 /// A path below `NCS_RUNTIME_DIR`.
 pub(crate) fn runtime(below: &str) -> PathBuf {
@@ -28,9 +28,4 @@ pub(crate) fn bytes(below: &str) -> Vec<u8> {
 
 pub(crate) fn json<T: DeserializeOwned>(below: &str) -> T {
     serde_json::from_slice(&bytes(below)).expect("an index of this version of the tests")
-}
-
-/// The OpenVINO runtime of `LD_LIBRARY_PATH`.
-pub(crate) fn openvino() -> ncs_engine::Runtime {
-    ncs_engine::Runtime::load(None).unwrap_or_else(|error| panic!("{error}; {REMEDY}"))
 }

@@ -2,8 +2,7 @@
 
 use half::f16;
 
-use super::Preprocessing;
-use crate::{Element, EngineError, ImageError, InputSpec, Layout};
+use crate::{Element, ImageError, InputSpec, Layout, Preprocessing, PreprocessingError};
 
 /// Copies a ready input tensor: `bytes` are its values in the model's layout and element, little
 /// endian as on every machine OpenVINO runs on.
@@ -18,7 +17,7 @@ pub fn copy_tensor(bytes: &[u8], input: &InputSpec, tensor: &mut [u8]) -> Result
     Ok(())
 }
 
-pub(super) fn check_size(got: usize, input: &InputSpec) -> Result<(), ImageError> {
+pub(crate) fn check_size(got: usize, input: &InputSpec) -> Result<(), ImageError> {
     let expected = input.byte_len();
     if got == expected {
         return Ok(());
@@ -31,7 +30,7 @@ pub(super) fn check_size(got: usize, input: &InputSpec) -> Result<(), ImageError
 }
 
 /// Writes pixels of the input's size into its tensor.
-pub(super) struct TensorWriter {
+pub(crate) struct TensorWriter {
     input: InputSpec,
     /// Mean and scale of each channel.
     affine: Vec<(f32, f32)>,
@@ -41,7 +40,10 @@ pub(super) struct TensorWriter {
 }
 
 impl TensorWriter {
-    pub(super) fn new(input: InputSpec, preprocessing: Preprocessing) -> Result<Self, EngineError> {
+    pub(crate) fn new(
+        input: InputSpec,
+        preprocessing: Preprocessing,
+    ) -> Result<Self, PreprocessingError> {
         let affine = preprocessing.per_channel(&input)?;
         let half = |value: u8, (mean, scale): (f32, f32)| {
             f16::from_f32((f32::from(value) - mean) / scale).to_ne_bytes()
@@ -68,7 +70,7 @@ impl TensorWriter {
 
     /// `pixels` are `height` × `width` of the input, of 4 bytes (colour) or 1 byte (grey) each;
     /// `tensor` has the input's size.
-    pub(super) fn write(&self, pixels: &[u8], tensor: &mut [u8]) {
+    pub(crate) fn write(&self, pixels: &[u8], tensor: &mut [u8]) {
         if self.input.channels == 1 {
             let (pixels, _) = pixels.as_chunks();
             self.write_channel::<1, 0, 1>(pixels, tensor);

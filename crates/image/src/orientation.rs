@@ -2,10 +2,10 @@
 
 use image::metadata::Orientation;
 
-use super::room;
+use crate::decoder::room;
 
 /// Whether turning exchanges width and height.
-pub(super) const fn is_sideways(orientation: Orientation) -> bool {
+pub(crate) const fn is_sideways(orientation: Orientation) -> bool {
     matches!(
         orientation,
         Orientation::Rotate90
@@ -17,7 +17,7 @@ pub(super) const fn is_sideways(orientation: Orientation) -> bool {
 
 /// Turns an image of `size` (width, height before turning) upright, into `buffer` if there is
 /// anything to turn.
-pub(super) fn turn<'a>(
+pub(crate) fn turn<'a>(
     pixels: &'a [u8],
     (width, height): (usize, usize),
     pixel_bytes: usize,

@@ -4,18 +4,18 @@ use image::metadata::Orientation;
 
 /// Read off the segments, up to the picture or to whatever is no segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Segments {
+pub(crate) struct Segments {
     /// Of the first EXIF segment; no turning if there is none, or a broken one.
-    pub(super) orientation: Orientation,
+    pub(crate) orientation: Orientation,
     /// Whether there is an Adobe segment: inks are stored inverted then.
-    pub(super) is_adobe: bool,
+    pub(crate) is_adobe: bool,
     /// Width and height that the first frame announces. libjpeg-turbo does not tell those it
     /// refuses, above 65500.
-    pub(super) size: Option<(u16, u16)>,
+    pub(crate) size: Option<(u16, u16)>,
 }
 
 impl Segments {
-    pub(super) fn of(jpeg: &[u8]) -> Self {
+    pub(crate) fn of(jpeg: &[u8]) -> Self {
         let (mut orientation, mut is_adobe, mut size) = (None, false, None);
         let mut rest = jpeg.strip_prefix(&[0xFF, 0xD8]).unwrap_or_default();
         loop {

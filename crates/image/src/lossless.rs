@@ -1,12 +1,12 @@
 //! Pixels of lossless JPEGs, which libjpeg-turbo hands out as they are stored: it converts nothing
 //! there that would lose anything.
 
-use super::PixelKind;
-use super::raster::luma;
 use crate::ColorOrder;
+use crate::decoder::PixelKind;
+use crate::raster::luma;
 
 /// Grey values to the model's pixels.
-pub(super) fn convert_grey(values: &[u8], kind: PixelKind, out: &mut [u8]) {
+pub(crate) fn convert_grey(values: &[u8], kind: PixelKind, out: &mut [u8]) {
     match kind {
         PixelKind::Grey => out.copy_from_slice(values),
         PixelKind::Color(_) => {
@@ -18,7 +18,7 @@ pub(super) fn convert_grey(values: &[u8], kind: PixelKind, out: &mut [u8]) {
 }
 
 /// Pixels of four bytes, the last of which is ignored, to the model's.
-pub(super) fn convert_rgb(rgbx: &[u8], kind: PixelKind, out: &mut [u8]) {
+pub(crate) fn convert_rgb(rgbx: &[u8], kind: PixelKind, out: &mut [u8]) {
     let (pixels, _) = rgbx.as_chunks::<4>();
     match kind {
         PixelKind::Grey => {

@@ -5,7 +5,7 @@
 
 mod common;
 
-use ncs_engine::{
+use ncs_image::{
     ColorOrder, Element, ImageDecoder, ImageFormat, ImageLimits, InputSpec, Layout, Preprocessing,
 };
 use serde::Deserialize;

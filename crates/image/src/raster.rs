@@ -4,9 +4,9 @@ use image::error::ImageError as DecodeError;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageBuffer, ImageDecoder as _, ImageReader, Limits, Pixel};
 
-use super::memory::{Budget, Metered};
-use super::{Decoded, ImageFormat, ImageLimits, PixelKind, room, webp};
-use crate::{ColorOrder, ImageError};
+use crate::decoder::{Decoded, PixelKind, room};
+use crate::memory::{Budget, Metered};
+use crate::{ColorOrder, ImageError, ImageFormat, ImageLimits, webp};
 
 /// What the chunks of a PNG beside its pixels may take together. Only EXIF is looked at, but colour
 /// profiles of printers, and what editors write into texts, have up to some megabytes, and a file that
@@ -15,7 +15,7 @@ const METADATA_BYTES: u64 = 16 << 20;
 
 /// Decodes into `buffer`. Alpha is dropped and 16 bits become 8 by leaving the lower ones, as
 /// OpenCV's `imread` does.
-pub(super) fn decode(
+pub(crate) fn decode(
     encoded: &[u8],
     format: ImageFormat,
     limits: &ImageLimits,
@@ -121,7 +121,7 @@ fn fill_from<P: Pixel>(
 
 /// The brightness of a pixel with the weights of BT.601 (0.299, 0.587, 0.114), which JPEG and
 /// OpenCV use, in fixed point with 14 bits. A grey pixel keeps its value.
-pub(super) fn luma([r, g, b]: [u8; 3]) -> u8 {
+pub(crate) fn luma([r, g, b]: [u8; 3]) -> u8 {
     let sum = 4899 * u32::from(r) + 9617 * u32::from(g) + 1868 * u32::from(b) + 8192;
     u8::try_from(sum >> 14).unwrap_or(u8::MAX)
 }

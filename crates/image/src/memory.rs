@@ -10,7 +10,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
 
-use super::ImageLimits;
+use crate::ImageLimits;
 
 thread_local! {
     /// Bytes that this thread has allocated, less those that it has freed. Only how it changes
@@ -33,7 +33,7 @@ thread_local! {
 
 /// The most bytes that this thread asked for at a time during `work`, and what came of that.
 #[cfg(test)]
-pub(super) fn asked_during<T>(work: impl FnOnce() -> T) -> (usize, T) {
+pub(crate) fn asked_during<T>(work: impl FnOnce() -> T) -> (usize, T) {
     let before = HELD.get();
     PEAK.set(before);
     let made = work();
@@ -100,14 +100,14 @@ pub fn give_back_large_buffers() {
 }
 
 /// What may be allocated on this thread from now on.
-pub(super) struct Budget {
+pub(crate) struct Budget {
     before: isize,
     pixels: Cell<u64>,
 }
 
 impl Budget {
     /// Room for a header, and for tables.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             before: HELD.get(),
             pixels: Cell::new(0),
@@ -115,7 +115,7 @@ impl Budget {
     }
 
     /// Room for a picture of so many pixels too.
-    pub(super) fn allow(&self, pixels: u64) {
+    pub(crate) fn allow(&self, pixels: u64) {
         self.pixels.set(pixels);
     }
 
@@ -131,13 +131,13 @@ impl Budget {
 }
 
 /// An encoded image that can be read within a budget.
-pub(super) struct Metered<'a> {
+pub(crate) struct Metered<'a> {
     encoded: Cursor<&'a [u8]>,
     budget: &'a Budget,
 }
 
 impl<'a> Metered<'a> {
-    pub(super) fn new(encoded: &'a [u8], budget: &'a Budget) -> Self {
+    pub(crate) fn new(encoded: &'a [u8], budget: &'a Budget) -> Self {
         let encoded = Cursor::new(encoded);
         Self { encoded, budget }
     }

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
 use super::*;
+use crate::memory;
 
 #[path = "../../../../fuzz/properties/inputs.rs"]
 mod inputs;
@@ -61,7 +62,7 @@ fn jpeg(width: usize, height: usize, progressive: bool) -> Vec<u8> {
     compressor.compress_to_vec(image).unwrap()
 }
 
-fn other(format: ::image::ImageFormat) -> Vec<u8> {
+fn other(format: image::ImageFormat) -> Vec<u8> {
     let image = RgbImage::from_raw(48, 40, noise(WIDTH, HEIGHT)).unwrap();
     let mut encoded = Cursor::new(Vec::new());
     DynamicImage::from(image)
@@ -74,9 +75,9 @@ fn one_of_each() -> [Vec<u8>; 5] {
     [
         jpeg(WIDTH, HEIGHT, false),
         jpeg(WIDTH, HEIGHT, true),
-        other(::image::ImageFormat::Png),
-        other(::image::ImageFormat::Bmp),
-        other(::image::ImageFormat::WebP),
+        other(image::ImageFormat::Png),
+        other(image::ImageFormat::Bmp),
+        other(image::ImageFormat::WebP),
     ]
 }
 
@@ -118,7 +119,7 @@ fn huge_headers_are_refused_by_their_headers() {
         &png_chunk(b"IDAT", &[0x78, 0x9C, 0x63, 0, 0]),
     ]
     .concat();
-    let mut bmp = other(::image::ImageFormat::Bmp);
+    let mut bmp = other(image::ImageFormat::Bmp);
     bmp[18..22].copy_from_slice(&60_000_u32.to_le_bytes());
     bmp[22..26].copy_from_slice(&60_000_u32.to_le_bytes());
     for encoded in [
@@ -213,7 +214,7 @@ fn extraneous_bytes_are_accepted_before_a_proper_end_only() {
 
 #[test]
 fn a_webp_ends_where_it_says_so() {
-    let whole = other(::image::ImageFormat::WebP);
+    let whole = other(image::ImageFormat::WebP);
     // What is read as a chunk would claim a gigabyte.
     let followed = [whole.as_slice(), b"junkjunk what a camera adds"].concat();
     assert_eq!(decode(&followed), decode(&whole));
