@@ -7,29 +7,51 @@ use futures_util::stream::FuturesUnordered;
 use ncs_broker::Publisher;
 use std::time::{Duration, Instant};
 
-/// Messages that wait for the broker's confirm at once, of a window of 256 unanswered jobs or less, and
-/// without a window. Enough to hide the round trip; more only make the broker serve the producer before
-/// the workers.
+/// Messages that wait for the broker's confirm at once, of a window of 256 unanswered jobs or less.
+/// Enough to hide the round trip; more only make the broker serve the producer before the workers.
 const MAX_UNCONFIRMED: usize = 8;
 /// A wider window is there for a faster fleet, which takes more messages per round trip. So many
 /// jobs of the window for one unconfirmed message.
 const WINDOW_PER_UNCONFIRMED: usize = 32;
+/// Without a window nothing but this holds a producer back, so it goes by what the broker has to carry:
+/// with 150 kB each, 8 messages take a twelfth of their share from workers that 4 leave alone, and are
+/// no faster. docs/tuning.md has the figures.
+const MAX_UNCONFIRMED_BYTES: usize = 512 << 10;
+
+/// What may wait for its confirm.
+#[derive(Debug, Clone, Copy)]
+struct Unconfirmable {
+    messages: usize,
+    bytes: usize,
+}
+
+impl Unconfirmable {
+    /// Of a window of unanswered jobs.
+    fn of(window: u32) -> Self {
+        let most = 8 * MAX_UNCONFIRMED;
+        if window >= super::window::MOST_UNANSWERED {
+            return Self {
+                messages: most,
+                bytes: MAX_UNCONFIRMED_BYTES,
+            };
+        }
+        let messages = window as usize / WINDOW_PER_UNCONFIRMED;
+        Self {
+            messages: messages.clamp(MAX_UNCONFIRMED, most),
+            bytes: usize::MAX,
+        }
+    }
+}
+
 /// How long to wait before a job is published again that the broker has refused.
 const REFUSED_DELAY: Duration = Duration::from_millis(100);
-
-/// How many messages may wait for their confirm, of a window of unanswered jobs.
-fn max_unconfirmed(window: u32) -> usize {
-    if window >= super::window::MOST_UNANSWERED {
-        return MAX_UNCONFIRMED;
-    }
-    (window as usize / WINDOW_PER_UNCONFIRMED).clamp(MAX_UNCONFIRMED, 8 * MAX_UNCONFIRMED)
-}
 
 impl<C: Campaign> Traffic<'_, C> {
     /// Publishes what the last connection left unconfirmed, then new jobs until there are no more.
     pub(super) async fn send(&self, publishers: &[Publisher]) -> anyhow::Result<()> {
         let mut confirming = FuturesUnordered::new();
-        let max_unconfirmed = max_unconfirmed(self.window.jobs());
+        let allowed = Unconfirmable::of(self.window.jobs());
+        let mut bytes = 0;
         let mut publishers = publishers.iter().cycle();
         let mut again = self.books.borrow().unconfirmed().into_iter();
         loop {
@@ -42,17 +64,18 @@ impl<C: Campaign> Traffic<'_, C> {
                         Next::NoMore => break,
                     },
                     Some(confirmed) = confirming.next() => {
-                        confirmed?;
+                        bytes -= confirmed?;
                         continue;
                     }
                 }
             };
             // `None`: the broker has it since an earlier run.
             if let Some((job, publisher)) = job.zip(publishers.next()) {
+                bytes += job.message.body.len();
                 confirming.push(self.publish(publisher, job));
             }
-            while confirming.len() >= max_unconfirmed {
-                confirming.next().await.transpose()?;
+            while confirming.len() >= allowed.messages || bytes >= allowed.bytes {
+                bytes -= confirming.next().await.transpose()?.unwrap_or(bytes);
             }
         }
         while let Some(confirmed) = confirming.next().await {
@@ -87,8 +110,8 @@ impl<C: Campaign> Traffic<'_, C> {
         Ok(Next::Job(books.sent(job)))
     }
 
-    /// Publishes one job until the broker has it.
-    async fn publish(&self, publisher: &Publisher, job: Unconfirmed) -> anyhow::Result<()> {
+    /// Publishes one job until the broker has it, and returns how many bytes that were.
+    async fn publish(&self, publisher: &Publisher, job: Unconfirmed) -> anyhow::Result<usize> {
         loop {
             let confirmed = publisher.publish(&job.message).await?.confirmed().await?;
             if confirmed.returned.is_some() {
@@ -97,11 +120,10 @@ impl<C: Campaign> Traffic<'_, C> {
             if confirmed.accepted {
                 self.refusing.set(false);
                 let unanswered = self.books.borrow_mut().confirmed(&job.id);
-                return if unanswered {
-                    self.campaign.confirmed(job.image)
-                } else {
-                    Ok(())
-                };
+                if unanswered {
+                    self.campaign.confirmed(job.image)?;
+                }
+                return Ok(job.message.body.len());
             }
             self.refused.set(self.refused.get() + 1);
             if !self.refusing.replace(true) {
