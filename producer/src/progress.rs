@@ -1,5 +1,5 @@
-//! How far a command is: a line that is drawn again and again on a terminal, and told every 10 s
-//! elsewhere.
+//! How far a command is: two lines that are drawn again and again on a terminal, and one that is told
+//! every 10 s elsewhere.
 
 use crate::traffic::State;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -11,7 +11,7 @@ const TELL: Duration = Duration::from_secs(10);
 /// What "now" means for a speed.
 const NOW: Duration = Duration::from_secs(1);
 
-/// The line, and what it needs to tell the speed of now.
+/// The lines, and what they need to tell the speed of now.
 pub(crate) struct Progress {
     bar: ProgressBar,
     told: Instant,
@@ -40,8 +40,8 @@ impl Progress {
     pub(crate) fn new(images: Option<u64>) -> Self {
         let bar = images.map_or_else(ProgressBar::no_length, ProgressBar::new);
         let template = match images {
-            Some(_) => "{elapsed_precise} [{bar:20}] {pos}/{len} {wide_msg}",
-            None => "{elapsed_precise} {spinner} {pos} {wide_msg}",
+            Some(_) => "{elapsed_precise} [{bar:20}] {pos}/{len} {prefix}\n{wide_msg}",
+            None => "{elapsed_precise} {spinner} {pos} {prefix}\n{wide_msg}",
         };
         // The templates are constants; with a bad one, the crate's own style is good enough.
         if let Ok(style) = ProgressStyle::with_template(template) {
@@ -55,7 +55,7 @@ impl Progress {
         }
     }
 
-    /// Draws it, or tells it when it is time.
+    /// Draws them, or tells them when it is time.
     pub(crate) fn show(&mut self, status: &Status) {
         let (then, done) = self.last;
         let since = then.elapsed();
@@ -65,21 +65,22 @@ impl Progress {
             self.speed = speed;
             self.last = (Instant::now(), status.done);
         }
-        let line = Line {
-            status,
-            speed: self.speed,
+        let pace = Pace {
+            overall: status.overall,
+            now: self.speed,
             left: status.left.or_else(|| self.time_left(status)),
         };
         if !self.bar.is_hidden() {
             self.bar.set_position(status.done);
-            self.bar.set_message(line.to_string());
+            self.bar.set_prefix(pace.to_string());
+            self.bar.set_message(status.to_string());
         } else if self.told.elapsed() >= TELL {
             self.told = Instant::now();
             let of = self
                 .bar
                 .length()
                 .map_or(String::new(), |all| format!("/{all}"));
-            tracing::info!("{}{of} {line}", status.done);
+            tracing::info!("{}{of} {pace}, {status}", status.done);
         }
     }
 
@@ -90,7 +91,7 @@ impl Progress {
         Duration::try_from_secs_f64(left as f64 / speed).ok()
     }
 
-    /// Takes it off the terminal.
+    /// Takes them off the terminal.
     pub(crate) fn clear(&mut self) {
         self.bar.finish_and_clear();
     }
@@ -102,26 +103,36 @@ impl Drop for Progress {
     }
 }
 
-struct Line<'a> {
-    status: &'a Status,
-    speed: f64,
+/// How fast it goes, and for how long.
+struct Pace {
+    overall: Option<f64>,
+    now: f64,
     left: Option<Duration>,
 }
 
-impl fmt::Display for Line<'_> {
+impl fmt::Display for Pace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Status {
-            overall,
+        write!(f, "images, {:.0}/s now", self.now)?;
+        if let Some(overall) = self.overall {
+            write!(f, ", {overall:.0}/s overall")?;
+        }
+        if let Some(left) = self.left {
+            let left = humantime::format_duration(Duration::from_secs(left.as_secs()));
+            write!(f, ", {left} left")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
             state,
             latency,
             phase,
             ..
-        } = self.status;
-        write!(f, "images, {:.0}/s now", self.speed)?;
-        if let Some(overall) = overall {
-            write!(f, ", {overall:.0}/s overall")?;
-        }
-        write!(f, ", {} unanswered", state.unanswered)?;
+        } = self;
+        write!(f, "{} unanswered", state.unanswered)?;
         if let Some(queued) = state.queued {
             write!(f, ", {queued} queued")?;
         }
@@ -135,10 +146,6 @@ impl fmt::Display for Line<'_> {
         if !phase.is_empty() {
             write!(f, ", {phase}")?;
         }
-        if let Some(left) = self.left {
-            let left = humantime::format_duration(Duration::from_secs(left.as_secs()));
-            write!(f, ", {left} left")?;
-        }
         Ok(())
     }
 }
@@ -148,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_tells_what_there_is_to_tell() {
+    fn the_lines_tell_what_there_is_to_tell() {
         let status = Status {
             done: 500,
             overall: Some(250.0),
@@ -163,15 +170,18 @@ mod tests {
             phase: String::new(),
         };
         let progress = Progress::new(Some(1_000));
-        let line = Line {
-            status: &status,
-            speed: 251.7,
+        let pace = Pace {
+            overall: status.overall,
+            now: 251.7,
             left: progress.time_left(&status),
         };
         assert_eq!(
-            line.to_string(),
-            "images, 252/s now, 250/s overall, 64 unanswered, 48 queued, p50 180 ms, p99 210 ms, 2s \
-             left"
+            pace.to_string(),
+            "images, 252/s now, 250/s overall, 2s left"
+        );
+        assert_eq!(
+            status.to_string(),
+            "64 unanswered, 48 queued, p50 180 ms, p99 210 ms"
         );
     }
 }

@@ -3,47 +3,63 @@
 use hdrhistogram::Histogram;
 use std::fmt;
 
-/// Bars of this many characters at most.
+/// Rows of the picture.
+const ROWS: u8 = 10;
+/// The longest bar, in characters.
 const WIDTH: u64 = 40;
 
-/// Microseconds, drawn as bars over limits of 1, 2, 5, 10, 20, 50 … ms.
+/// Latencies in microseconds, drawn as bars. Each row reaches as many times further than the one before,
+/// so that neither the usual answer nor one after a stall is squeezed into a corner.
 pub(crate) struct Bars<'a>(pub(crate) &'a Histogram<u64>);
 
 impl fmt::Display for Bars<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (slowest, mut from) = (self.0.max(), 0);
         let mut rows = Vec::new();
-        // Above and up to: each limit belongs to the bar below it.
-        for limit in limits_us() {
-            let count = self.0.count_between(from + 1, limit);
-            if count > 0 || !rows.is_empty() {
-                rows.push((limit, count));
-            }
-            if limit >= slowest {
-                break;
-            }
+        let mut from = 0;
+        for limit in limits_us(self.0.min(), self.0.max()) {
+            // Above and up to: each limit belongs to the bar below it.
+            rows.push((limit, self.0.count_between(from + 1, limit)));
             from = limit;
         }
         let most = rows.iter().map(|(_, count)| *count).max().unwrap_or(0);
+        if most == 0 {
+            return Ok(());
+        }
         for (limit, count) in rows {
-            let bar = (count * WIDTH).div_ceil(most.max(1));
-            let bar = "#".repeat(usize::try_from(bar).unwrap_or(0));
-            writeln!(f, "  <= {:>6} ms {count:>9} {bar}", milliseconds(limit))?;
+            let bar = "#".repeat(usize::try_from((count * WIDTH).div_ceil(most)).unwrap_or(0));
+            writeln!(f, "  <= {:>8} ms {count:>9} {bar}", milliseconds(limit))?;
         }
         Ok(())
     }
 }
 
-/// 0.1 ms to beyond an hour.
-fn limits_us() -> impl Iterator<Item = u64> {
-    (2..10).flat_map(|power| [1, 2, 5].map(|digit| digit * 10_u64.pow(power)))
+/// Where the rows end, rising, the last at the maximum or above.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "latencies, from 1 µs to an hour"
+)]
+fn limits_us(min: u64, max: u64) -> Vec<u64> {
+    let (min, max) = (min.max(1) as f64, max.max(1) as f64);
+    let limits = (1..=ROWS).map(|row| {
+        let limit = min * (max / min).powf(f64::from(row) / f64::from(ROWS));
+        // Two digits are enough for a limit, and easier to read.
+        let unit = 10_f64.powf(limit.log10().floor() - 1.0).max(1.0);
+        ((limit / unit - 1e-9).ceil() * unit) as u64
+    });
+    let mut limits: Vec<u64> = limits.collect();
+    limits.dedup();
+    limits
 }
 
 fn milliseconds(us: u64) -> String {
-    if us < 1_000 {
-        format!("0.{}", us / 100)
-    } else {
-        (us / 1_000).to_string()
+    #[expect(clippy::cast_precision_loss, reason = "latencies end at an hour")]
+    let ms = us as f64 / 1_000.0;
+    match us {
+        0..1_000 => format!("{ms:.2}"),
+        1_000..10_000 => format!("{ms:.1}"),
+        _ => format!("{ms:.0}"),
     }
 }
 
@@ -54,21 +70,39 @@ mod tests {
     #[test]
     fn every_latency_is_in_a_bar_and_the_longest_bar_fills_the_width() {
         let mut latencies = Histogram::new(3).unwrap();
-        latencies.record_n(4_000, 80).unwrap();
-        latencies.record_n(6_000, 20).unwrap();
+        latencies.record_n(9_990, 80).unwrap();
+        latencies.record_n(23_000, 20).unwrap();
         latencies.record_n(900_000, 1).unwrap();
         let bars = Bars(&latencies).to_string();
         let lines: Vec<&str> = bars.lines().collect();
+        assert_eq!(lines.len(), usize::from(ROWS));
         assert_eq!(
             lines[0],
-            format!("  <=      5 ms        80 {}", "#".repeat(40))
+            format!("  <=       16 ms        80 {}", "#".repeat(40))
         );
-        assert_eq!(
-            lines[1],
-            format!("  <=     10 ms        20 {}", "#".repeat(10))
+        assert!(
+            lines[1].ends_with(&format!(" 20 {}", "#".repeat(10))),
+            "{bars}"
         );
-        assert_eq!(*lines.last().unwrap(), "  <=   1000 ms         1 #");
-        assert_eq!(lines.len(), 8);
-        assert_eq!(Bars(&Histogram::new(3).unwrap()).to_string(), "");
+        assert!(lines[9].ends_with(" 1 #"), "{bars}");
+        let counted: u64 = lines
+            .iter()
+            .map(|line| {
+                line.split_whitespace()
+                    .nth(3)
+                    .unwrap()
+                    .parse::<u64>()
+                    .unwrap()
+            })
+            .sum();
+        assert_eq!(counted, 101);
+    }
+
+    #[test]
+    fn one_latency_is_one_bar_and_none_is_no_picture() {
+        let mut latencies = Histogram::new(3).unwrap();
+        assert_eq!(Bars(&latencies).to_string(), "");
+        latencies.record_n(5_000, 3).unwrap();
+        assert_eq!(Bars(&latencies).to_string().lines().count(), 1);
     }
 }
