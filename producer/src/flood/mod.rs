@@ -147,7 +147,12 @@ impl<'a> Flood<'a> {
         self.found.set(Some(found));
         let Found { consumers, window } = found;
         if self.arguments.pace.window.is_none() && !self.load.is_open() {
-            tracing::info!("{consumers} workers take jobs: {window} unanswered at most (--window)");
+            let of = if consumers == 1 {
+                "consumer"
+            } else {
+                "consumers"
+            };
+            tracing::info!("up to {window} jobs unanswered, for {consumers} {of} (--window)");
         }
     }
 

@@ -15,7 +15,7 @@ const MAX_UNCONFIRMED: usize = 8;
 const WINDOW_PER_UNCONFIRMED: usize = 32;
 /// Without a window nothing but this holds a producer back, so it goes by what the broker has to carry:
 /// with 150 kB each, 8 messages take a twelfth of their share from workers that 4 leave alone, and are
-/// no faster. docs/tuning.md has the figures.
+/// no faster. docs/measuring.md has the figures.
 const MAX_UNCONFIRMED_BYTES: usize = 512 << 10;
 
 /// What may wait for its confirm.

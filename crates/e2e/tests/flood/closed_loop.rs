@@ -30,7 +30,12 @@ fn the_window_follows_the_workers_that_there_are_and_is_shown() {
         (&found["consumers"], &found["window"]),
         (&2.into(), &256.into())
     );
-    assert!(finished.stderr.contains("256 unanswered"), "{finished:?}");
+    assert!(
+        finished
+            .stderr
+            .contains("256 jobs unanswered, for 2 consumers"),
+        "{finished:?}"
+    );
     assert_eq!(
         found["workers"].as_object().map(serde_json::Map::len),
         Some(2)
