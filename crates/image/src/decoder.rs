@@ -110,11 +110,42 @@ impl ImageDecoder {
         tensor: &mut [u8],
     ) -> Result<(), ImageError> {
         tensor::check_size(tensor.len(), &self.input)?;
-        let caught = catch_unwind(AssertUnwindSafe(|| {
-            let result = self.decode(encoded, format, tensor);
-            self.state.shrink();
+        self.catching(|decoder| {
+            let result = decoder.decode(encoded, format, tensor);
+            decoder.state.shrink();
             result
-        }));
+        })
+    }
+
+    /// Width and height of the upright image, told by its header: nothing is decoded.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::decode_into`], as far as the header tells.
+    pub fn size_of(
+        &mut self,
+        encoded: &[u8],
+        format: Option<ImageFormat>,
+    ) -> Result<(usize, usize), ImageError> {
+        self.catching(|Self { limits, state, .. }| {
+            let (width, height, orientation) =
+                match format.map_or_else(|| ImageFormat::of(encoded), Ok)? {
+                    ImageFormat::Jpeg => state.jpeg.read_header(encoded, limits)?.size(),
+                    other => raster::size(encoded, other, limits)?,
+                };
+            Ok(if is_sideways(orientation) {
+                (height, width)
+            } else {
+                (width, height)
+            })
+        })
+    }
+
+    fn catching<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, ImageError>,
+    ) -> Result<T, ImageError> {
+        let caught = catch_unwind(AssertUnwindSafe(|| work(self)));
         caught.unwrap_or_else(|panic| {
             let reason = format!("the decoder panicked: {}", panic_text(panic.as_ref()));
             self.state = State::new().map_err(ImageError::Undecodable)?;

@@ -54,6 +54,11 @@ enum Colors {
 }
 
 impl Header {
+    /// Width, height, and how to turn it to be upright.
+    pub(crate) fn size(&self) -> (usize, usize, Orientation) {
+        (self.width, self.height, self.orientation)
+    }
+
     /// Whether the decoder's own output is what a tensor of this size wants.
     pub(crate) fn is_ready(&self, width: usize, height: usize) -> bool {
         (self.width, self.height) == (width, height)

@@ -22,24 +22,11 @@ pub(crate) fn decode(
     kind: PixelKind,
     buffer: &mut Vec<u8>,
 ) -> Result<Decoded, ImageError> {
-    let encoded = match format {
-        ImageFormat::Webp => webp::checked(encoded, limits)?,
-        _ => encoded,
-    };
     let budget = Budget::new();
-    let mut reader = ImageReader::with_format(Metered::new(encoded, &budget), named(format));
-    // Of the three, only PNG's decoder heeds it, and only for metadata. A colour profile, which is
-    // compressed and read at one go, would grow up to it.
-    let mut metadata = Limits::default();
-    metadata.max_alloc = Some(METADATA_BYTES);
-    reader.limits(metadata);
-
-    let mut decoder = reader.into_decoder().map_err(told)?;
+    let mut decoder = open(encoded, format, limits, &budget)?;
     let (width, height) = decoder.dimensions();
-    limits.check(width.into(), height.into())?;
     budget.allow(u64::from(width) * u64::from(height));
-    // EXIF that cannot be read says nothing about the picture.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let orientation = orientation(&mut decoder);
     let image = DynamicImage::from_decoder(decoder).map_err(told)?;
 
     let (width, height) = (image.width() as usize, image.height() as usize);
@@ -49,6 +36,48 @@ pub(crate) fn decode(
         height,
         orientation,
     })
+}
+
+/// Width, height, and how to turn the image to be upright.
+pub(crate) fn size(
+    encoded: &[u8],
+    format: ImageFormat,
+    limits: &ImageLimits,
+) -> Result<(usize, usize, Orientation), ImageError> {
+    let budget = Budget::new();
+    let mut decoder = open(encoded, format, limits, &budget)?;
+    let (width, height) = decoder.dimensions();
+    let orientation = orientation(&mut decoder);
+    Ok((width as usize, height as usize, orientation))
+}
+
+/// Reads the header and checks it against the limits.
+fn open<'a>(
+    encoded: &'a [u8],
+    format: ImageFormat,
+    limits: &ImageLimits,
+    budget: &'a Budget,
+) -> Result<impl image::ImageDecoder + 'a, ImageError> {
+    let encoded = match format {
+        ImageFormat::Webp => webp::checked(encoded, limits)?,
+        _ => encoded,
+    };
+    let mut reader = ImageReader::with_format(Metered::new(encoded, budget), named(format));
+    // Of the three, only PNG's decoder heeds it, and only for metadata. A colour profile, which is
+    // compressed and read at one go, would grow up to it.
+    let mut metadata = Limits::default();
+    metadata.max_alloc = Some(METADATA_BYTES);
+    reader.limits(metadata);
+
+    let decoder = reader.into_decoder().map_err(told)?;
+    let (width, height) = decoder.dimensions();
+    limits.check(width.into(), height.into())?;
+    Ok(decoder)
+}
+
+/// EXIF that cannot be read says nothing about the picture.
+fn orientation(decoder: &mut impl image::ImageDecoder) -> Orientation {
+    decoder.orientation().unwrap_or(Orientation::NoTransforms)
 }
 
 const fn named(format: ImageFormat) -> image::ImageFormat {

@@ -110,6 +110,31 @@ fn one_of_each_format_is_decoded() {
 }
 
 #[test]
+fn an_images_size_is_told_by_its_header_alone() {
+    let mut decoder = decoder(ImageLimits::default());
+    for encoded in one_of_each() {
+        assert_eq!(decoder.size_of(&encoded, None), Ok((WIDTH, HEIGHT)));
+        assert!(decoder.size_of(&encoded[..20], None).is_err());
+    }
+    let [whole, ..] = one_of_each();
+    let half = &whole[..whole.len() / 2];
+    assert_eq!(decoder.size_of(half, None), Ok((WIDTH, HEIGHT)));
+    let huge = announcing(whole, u16::MAX, u16::MAX);
+    let error = decoder.size_of(&huge, None).unwrap_err();
+    assert!(matches!(error, ImageError::TooLarge { .. }), "{error}");
+}
+
+#[test]
+fn the_size_is_that_of_the_upright_image() {
+    let sideways = include_bytes!("../../../../fuzz/corpus/image/jpeg-exif-6.jpg");
+    let upright = include_bytes!("../../../../fuzz/corpus/image/jpeg-exif-1.jpg");
+    let mut decoder = decoder(ImageLimits::default());
+    let (width, height) = decoder.size_of(upright, None).unwrap();
+    assert_ne!(width, height);
+    assert_eq!(decoder.size_of(sideways, None), Ok((height, width)));
+}
+
+#[test]
 fn huge_headers_are_refused_by_their_headers() {
     let sides = u32::from(u16::MAX).to_be_bytes();
     let header = [&sides[..], &sides, &[8, 2, 0, 0, 0]].concat();
