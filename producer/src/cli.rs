@@ -2,11 +2,13 @@
 
 mod dead;
 mod flood;
+mod source;
 
 pub use dead::{DeadCommand, Filter, ListArgs, PurgeArgs, RetryArgs, SelectArgs, ShowArgs};
 pub use flood::{
-    Arrival, ExtentArgs, FloodArgs, GoalArgs, JobEncoding, OutputArgs, PaceArgs, Rate, SourceArgs,
+    Arrival, ExtentArgs, FloodArgs, GoalArgs, JobEncoding, OutputArgs, PaceArgs, Rate,
 };
+pub use source::{PrepareArgs, SourceArgs, Way};
 
 use clap::{Parser, Subcommand};
 

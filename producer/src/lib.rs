@@ -3,13 +3,13 @@
 //!
 //! Reading order:
 //!
-//! 1. [`images`] and [`synthetic`]: where images come from;
+//! 1. [`source`]: where images come from, and what becomes of them before they are sent;
 //! 2. `traffic`: jobs out, results in, over as many links as it takes;
 //! 3. [`flood`]: the load generator: when each job is due, what it measures, its report;
 //! 4. [`dead`]: what is in the dead letters, and what becomes of it.
 //!
 //! It knows no OpenVINO. What grows is bounded: unanswered jobs by the window, unconfirmed messages
-//! by `traffic::MAX_UNCONFIRMED`, images in memory by [`images::MAX_BYTES`], dead letters in hand by
+//! by `traffic::MAX_UNCONFIRMED`, images in memory by [`source::MAX_BYTES`], dead letters in hand by
 //! [`dead::MOST_IN_HAND`], and the bodies that are kept of them by [`dead::MOST_BYTES_IN_HAND`]. Those
 //! that are on their way to us have no bound of their own: at worst they are the bodies of all letters
 //! in hand, so as much as the queue holds.
@@ -17,8 +17,7 @@
 pub mod cli;
 pub mod dead;
 pub mod flood;
-pub mod images;
 mod process;
 mod progress;
-pub mod synthetic;
+pub mod source;
 mod traffic;

@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::jpeg::JpegReader;
 use crate::orientation::{is_sideways, turn};
 use crate::resize::Stretcher;
-use crate::tensor::{self, TensorWriter};
+use crate::tensor::{TensorWriter, check_tensor_size};
 use crate::{
     ColorOrder, Element, ImageError, ImageFormat, ImageLimits, InputSpec, Layout, Preprocessing,
     PreprocessingError, raster,
@@ -109,7 +109,7 @@ impl ImageDecoder {
         format: Option<ImageFormat>,
         tensor: &mut [u8],
     ) -> Result<(), ImageError> {
-        tensor::check_size(tensor.len(), &self.input)?;
+        check_tensor_size(tensor.len(), &self.input)?;
         self.catching(|decoder| {
             let result = decoder.decode(encoded, format, tensor);
             decoder.state.shrink();

@@ -1,6 +1,7 @@
 //! The model's single input: its shape, layout and element size.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// The order of the axes of an image tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,6 +21,33 @@ pub enum Element {
     F16,
     /// IEEE single precision.
     F32,
+}
+
+impl FromStr for Layout {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.to_ascii_lowercase().as_str() {
+            "nchw" => Ok(Self::Nchw),
+            "nhwc" => Ok(Self::Nhwc),
+            _ => Err(format!("bad layout {text:?}, expected nchw or nhwc")),
+        }
+    }
+}
+
+impl FromStr for Element {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.to_ascii_lowercase().as_str() {
+            "u8" => Ok(Self::U8),
+            "f16" => Ok(Self::F16),
+            "f32" => Ok(Self::F32),
+            _ => Err(format!(
+                "bad element type {text:?}, expected u8, f16 or f32"
+            )),
+        }
+    }
 }
 
 impl Element {

@@ -39,7 +39,7 @@ pub use jpeg::SCAN_LIMIT;
 pub use limits::ImageLimits;
 pub use memory::give_back_large_buffers;
 pub use preprocessing::{ColorOrder, Preprocessing};
-pub use tensor::copy_tensor;
+pub use tensor::{check_tensor_size, copy_tensor};
 
 /// What threads may do with what is here, checked when this is compiled.
 const _: () = {

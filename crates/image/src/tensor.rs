@@ -11,13 +11,18 @@ use crate::{Element, ImageError, InputSpec, Layout, Preprocessing, Preprocessing
 ///
 /// [`ImageError::WrongTensorSize`] if either length is not that of `input`.
 pub fn copy_tensor(bytes: &[u8], input: &InputSpec, tensor: &mut [u8]) -> Result<(), ImageError> {
-    check_size(bytes.len(), input)?;
-    check_size(tensor.len(), input)?;
+    check_tensor_size(bytes.len(), input)?;
+    check_tensor_size(tensor.len(), input)?;
     tensor.copy_from_slice(bytes);
     Ok(())
 }
 
-pub(crate) fn check_size(got: usize, input: &InputSpec) -> Result<(), ImageError> {
+/// Whether so many bytes are what `input` takes.
+///
+/// # Errors
+///
+/// [`ImageError::WrongTensorSize`] if not.
+pub fn check_tensor_size(got: usize, input: &InputSpec) -> Result<(), ImageError> {
     let expected = input.byte_len();
     if got == expected {
         return Ok(());

@@ -2,7 +2,7 @@
 
 #![expect(clippy::doc_markdown, reason = "help texts are not Markdown")]
 
-use crate::synthetic::Size;
+use super::{PrepareArgs, SourceArgs};
 use clap::{Args, ValueEnum};
 use ncs_program::cli::BrokerArgs;
 use ncs_protocol::ModelName;
@@ -23,6 +23,12 @@ pub struct FloodArgs {
         reason = "a doc comment here would become the command's help"
     )]
     pub source: SourceArgs,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "a doc comment here would become the command's help"
+    )]
+    pub prepare: PrepareArgs,
     #[command(flatten)]
     #[expect(
         missing_docs,
@@ -73,18 +79,6 @@ pub struct FloodArgs {
         reason = "a doc comment here would become the command's help"
     )]
     pub broker: BrokerArgs,
-}
-
-/// Where the images come from.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-pub struct SourceArgs {
-    /// A folder of JPEG, PNG, BMP or WebP images (or of ready *.tensor files), sent in turn
-    #[arg(long, value_name = "DIR")]
-    pub images: Option<PathBuf>,
-    /// Made-up JPEG photos of this size
-    #[arg(long, value_name = "WIDTHxHEIGHT")]
-    pub synthetic: Option<Size>,
 }
 
 /// How much to send.

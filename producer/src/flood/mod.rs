@@ -13,9 +13,9 @@ mod report;
 mod results;
 
 use crate::cli::{Cli, FloodArgs};
-use crate::images::{self, Image};
 use crate::process;
 use crate::progress::{Progress, Status};
+use crate::source::{self, Image};
 use crate::traffic::window::{Choice, Found};
 use crate::traffic::{self, Answered, Campaign, End, Outgoing, Route, Traffic};
 use clap::CommandFactory;
@@ -46,7 +46,7 @@ pub fn run(arguments: &FloodArgs) -> anyhow::Result<ExitCode> {
             .error(ErrorKind::ArgumentConflict, error)
             .exit()
     });
-    let images = images::load(&arguments.source)?;
+    let images = source::load(&arguments.source, &arguments.prepare)?;
     report::check(&arguments.outputs)?;
     let flood = Flood::new(arguments, load, images)?;
     let end = process::block_on(flood.run());

@@ -1,66 +1,67 @@
 //! Made-up photos: JPEGs whose size in bytes is like that of real ones, without any file.
 
+use super::{Image, MAX_SENT_BYTES, Size, jpeg};
 use anyhow::Context;
-use image::codecs::jpeg::JpegEncoder;
-use image::{ExtendedColorType, ImageEncoder};
-use std::str::FromStr;
+use turbojpeg::Subsamp;
 
-/// Different photos, so that neither caches nor compression make the fleet look faster than it is.
-const PHOTOS: u64 = 16;
 /// What cameras and phones use, about.
-const QUALITY: u8 = 88;
-/// The longest side that is made up.
-const MAX_SIDE: u32 = 8192;
+const QUALITY: i32 = 88;
+/// None: the three channels here have nothing in common, so halving two would leave too few bytes.
+const SUBSAMPLING: Subsamp = Subsamp::None;
 
-/// A photo's size in pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Size {
-    /// Columns.
-    pub width: u32,
-    /// Rows.
-    pub height: u32,
+/// Photos of one size without end, as an iterator: each seed has photos of its own, and for the same
+/// size and seed they are the same every time.
+#[derive(Debug, Clone)]
+pub struct Synthetic {
+    size: Size,
+    next: u64,
 }
 
-impl FromStr for Size {
-    type Err = String;
+impl Synthetic {
+    /// Photos that nobody has taken.
+    #[must_use]
+    pub fn new(size: Size, seed: u64) -> Self {
+        // The photos of neighbouring seeds are not neighbours, but for 0, which means 0, 1, 2, …
+        let next = if seed == 0 { 0 } else { scramble(seed) };
+        Self { size, next }
+    }
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let side = |text: &str| {
-            text.parse()
-                .ok()
-                .filter(|side| (1..=MAX_SIDE).contains(side))
-        };
-        text.split_once(['x', 'X'])
-            .and_then(|(width, height)| {
-                Some(Self {
-                    width: side(width)?,
-                    height: side(height)?,
-                })
-            })
-            .ok_or_else(|| format!("expected a size such as 640x480, each side up to {MAX_SIDE}"))
+    /// Which photo is next, to be made later, and perhaps elsewhere.
+    pub(super) fn next_number(&mut self) -> u64 {
+        let number = self.next;
+        self.next = number.wrapping_add(1);
+        number
     }
 }
 
-/// The same photos for the same size, every time.
-pub(crate) fn photos(size: Size) -> anyhow::Result<Vec<Vec<u8>>> {
-    (0..PHOTOS).map(|seed| photo(size, seed)).collect()
+impl Iterator for Synthetic {
+    type Item = anyhow::Result<Image>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let number = self.next_number();
+        Some(photo(self.size, number))
+    }
 }
 
-fn photo(size: Size, seed: u64) -> anyhow::Result<Vec<u8>> {
-    let Size { width, height } = size;
-    let mut pixels = Vec::with_capacity(3 * width as usize * height as usize);
-    for y in 0..height {
-        for x in 0..width {
+pub(super) fn photo(size: Size, number: u64) -> anyhow::Result<Image> {
+    let (width, height) = size.sides();
+    let mut pixels = Vec::with_capacity(3 * width * height);
+    for y in 0..size.height {
+        for x in 0..size.width {
             for channel in 0..3 {
-                pixels.push(brightness(x, y, seed * 4 + channel));
+                let seed = number.wrapping_mul(4).wrapping_add(channel);
+                pixels.push(brightness(x, y, seed));
             }
         }
     }
-    let mut jpeg = Vec::new();
-    JpegEncoder::new_with_quality(&mut jpeg, QUALITY)
-        .write_image(&pixels, width, height, ExtendedColorType::Rgb8)
+    let photo = jpeg::Encoder::new(QUALITY, SUBSAMPLING)
+        .and_then(|mut encoder| encoder.encode(&pixels, size))
         .context("cannot encode a synthetic photo")?;
-    Ok(jpeg)
+    anyhow::ensure!(
+        photo.len() <= MAX_SENT_BYTES,
+        "photos of {size} pixels are too large for a message; make them smaller"
+    );
+    Ok(Image::jpeg(photo))
 }
 
 /// Value noise in octaves of falling amplitude: the power spectrum of natural images falls with
@@ -112,18 +113,24 @@ fn scramble(value: u64) -> u64 {
 mod tests {
     use super::*;
 
+    fn photos(size: Size, seed: u64) -> Vec<Vec<u8>> {
+        let photos = Synthetic::new(size, seed).take(3);
+        photos.map(|photo| photo.unwrap().bytes).collect()
+    }
+
     #[test]
-    fn sizes_are_read_and_nonsense_is_refused() {
-        assert_eq!(
-            "640x480".parse(),
-            Ok(Size {
-                width: 640,
-                height: 480
-            })
-        );
-        for wrong in ["640", "0x5", "640x", "axb", "9000x1", "-1x5"] {
-            assert!(wrong.parse::<Size>().is_err(), "{wrong}");
+    fn a_seed_has_photos_of_its_own_every_time() {
+        let size = "32x24".parse().unwrap();
+        let [first, second] = [1, 2].map(|seed| photos(size, seed));
+        assert_eq!(first, photos(size, 1));
+        for seed in [0, u64::MAX] {
+            assert!(
+                photos(size, seed)
+                    .iter()
+                    .all(|photo| !first.contains(photo))
+            );
         }
+        assert!(first.iter().all(|photo| !second.contains(photo)));
     }
 
     #[test]
@@ -132,8 +139,7 @@ mod tests {
             width: 320,
             height: 240,
         };
-        let (first, second) = (photo(size, 0).unwrap(), photo(size, 1).unwrap());
-        assert_eq!(first, photo(size, 0).unwrap());
+        let [first, second, _] = photos(size, 0).try_into().unwrap();
         assert_ne!(first, second);
         // Photos of this quality take 1 to 3 bits per pixel.
         let bits_per_pixel = first.len() * 80 / (320 * 240);
