@@ -13,6 +13,7 @@ mod flood;
 mod http_flood;
 mod large;
 mod limits;
+mod prepare;
 mod python_client;
 mod recovery;
 mod refused;
