@@ -35,6 +35,11 @@ pub(crate) struct DemoOptions {
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
 
+    /// What the producer makes of each image before it sends it: original (nothing), 224 (a JPEG of
+    /// the network's size) or tensor (the network's input).
+    #[arg(long, default_value = "original", value_parser = ["original", "224", "tensor"])]
+    prepare: String,
+
     /// Write the report there too, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -98,6 +103,14 @@ impl Host {
         }
     }
 
+    /// How the model wants its input tensor, for the producer.
+    fn input(&self) -> &'static [&'static str] {
+        match self {
+            Self::Cpu => &["--input-layout", "nchw", "--input-type", "f32"],
+            Self::Emulated(_) => &["--input-layout", "nhwc", "--input-type", "u8"],
+        }
+    }
+
     /// On two cores, decoding large photos would be slower than a few sticks.
     fn photos(&self, runtime: &Runtime) -> PathBuf {
         match self {
@@ -128,7 +141,12 @@ fn classify(
         "Producer: {jobs} jobs from the images in {}",
         images.display()
     );
-    let mut flood = FloodOptions::new(model, amqp_url).images(&images, jobs);
+    let mut flood = FloodOptions::new(model, amqp_url)
+        .images(&images, jobs)
+        .arguments(["--prepare", &options.prepare]);
+    if options.prepare == "tensor" {
+        flood = flood.arguments(host.input().iter().copied());
+    }
     if let Some(sticks) = options.sticks {
         flood = flood.arguments(["--window", &emulated::window(sticks).to_string()]);
     }
