@@ -1,6 +1,6 @@
 //! A file's content.
 
-use super::{Image, Kind};
+use super::{Image, Kind, MAX_SENT_BYTES};
 use ncs_protocol::ImageType;
 use std::fs::File;
 use std::io::{self, Read};
@@ -67,7 +67,11 @@ pub fn read(path: &Path, most: usize) -> Result<Image, ReadError> {
         Read::take(&mut file, more).read_to_end(&mut bytes)?;
         too_large(bytes.len() as u64)
     } {
-        let remedy = "send it with --prepare 224, or make it smaller";
+        let remedy = if most > MAX_SENT_BYTES {
+            "make it smaller"
+        } else {
+            "send it with --prepare 224, or make it smaller"
+        };
         return Err(ReadError::TooLarge { most, remedy });
     }
     Ok(Image { kind, bytes })
