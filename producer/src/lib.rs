@@ -9,7 +9,7 @@
 //! 4. [`dead`]: what is in the dead letters, and what becomes of it.
 //!
 //! It knows no OpenVINO. What grows is bounded: unanswered jobs by the window, unconfirmed messages
-//! by `traffic::MAX_UNCONFIRMED`, images in memory by [`source::MAX_BYTES`], dead letters in hand by
+//! by `traffic::sending`, images in memory by [`source::MAX_BYTES`], dead letters in hand by
 //! [`dead::MOST_IN_HAND`], and the bodies that are kept of them by [`dead::MOST_BYTES_IN_HAND`]. Those
 //! that are on their way to us have no bound of their own: at worst they are the bodies of all letters
 //! in hand, so as much as the queue holds.

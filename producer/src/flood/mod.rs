@@ -1,7 +1,7 @@
 //! `ncs-producer flood`: keep the fleet busy and report how fast it is.
 //!
-//! Reading order: [`load`] says when each job is due, [`figures`] counts what became of them, [`ramp`]
-//! judges whether a rate was held, [`report`] sums up, and [`goals`] holds it to what was asked for.
+//! Reading order: `load` says when each job is due, `figures` counts what became of them, `ramp` judges
+//! whether a rate was held, `report` sums up, and `goals` holds it to what was asked for.
 
 pub(crate) mod figures;
 mod goals;
