@@ -6,7 +6,8 @@
 //! 1. [`images`] and [`synthetic`]: where images come from;
 //! 2. `traffic`: jobs out, results in, over as many links as it takes;
 //! 3. [`flood`]: the load generator: when each job is due, what it measures, its report;
-//! 4. [`dead`]: what is in the dead letters, and what becomes of it.
+//! 4. [`dead`]: what is in the dead letters, and what becomes of it;
+//! 5. [`status`]: what the fleet is doing now, from the broker.
 //!
 //! It knows no OpenVINO. What grows is bounded: unanswered jobs by the window, unconfirmed messages
 //! by `traffic::MAX_UNCONFIRMED`, images in memory by [`images::MAX_BYTES`], dead letters in hand by
@@ -20,5 +21,6 @@ pub mod flood;
 pub mod images;
 mod process;
 mod progress;
+pub mod status;
 pub mod synthetic;
 mod traffic;
