@@ -52,6 +52,17 @@ pub enum ManagementError {
         /// What is known about it.
         reason: String,
     },
+    /// TLS fails with it: mostly nobody who is trusted vouches for its certificate.
+    #[error(
+        "RabbitMQ's management API at {url} cannot be trusted ({reason}); with amqps://, give the \
+         certificate of the CA that has signed its own with --tls-ca"
+    )]
+    Untrusted {
+        /// Where.
+        url: String,
+        /// What TLS says.
+        reason: String,
+    },
     /// It declines the user.
     #[error(
         "RabbitMQ's management API at {url} declines this user ({reason}); on the broker, \
@@ -198,6 +209,17 @@ impl Management {
     }
 
     fn no_answer(&self, error: &ureq::Error) -> ManagementError {
+        let of_tls = match error {
+            ureq::Error::Rustls(error) => Some(error),
+            ureq::Error::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref()),
+            _ => None,
+        };
+        if let Some(error) = of_tls {
+            return ManagementError::Untrusted {
+                url: self.url.clone(),
+                reason: error.to_string(),
+            };
+        }
         let reason = match error {
             ureq::Error::Timeout(_) => format!("nothing within {} s", LIMIT.as_secs()),
             ureq::Error::Protocol(_) => return self.odd("it speaks no HTTP"),

@@ -198,7 +198,8 @@ fn with_tls_the_management_api_must_be_vouched_for_by_the_same_ca() {
     // Over AMQP without TLS, the CA is not given, and the system's do not vouch for it.
     let look = place.json(&["--management-url", &url]);
     let problem = look["management"]["problem"].as_str().expect("a problem");
-    assert!(problem.contains("certificate"), "{problem}");
+    assert!(problem.contains("cannot be trusted"), "{problem}");
+    assert!(problem.contains("--tls-ca"), "{problem}");
 }
 
 #[test]
