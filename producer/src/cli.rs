@@ -3,12 +3,14 @@
 mod dead;
 mod flood;
 mod source;
+mod status;
 
 pub use dead::{DeadCommand, Filter, ListArgs, PurgeArgs, RetryArgs, SelectArgs, ShowArgs};
 pub use flood::{
     Arrival, ExtentArgs, FloodArgs, GoalArgs, JobEncoding, OutputArgs, PaceArgs, Rate,
 };
 pub use source::{PrepareArgs, SourceArgs, Way};
+pub use status::StatusArgs;
 
 use clap::{Parser, Subcommand};
 
@@ -41,6 +43,13 @@ pub enum Command {
     /// Example: ncs-producer dead list
     #[command(subcommand)]
     Dead(Box<DeadCommand>),
+    /// Show what the fleet is doing now: jobs that wait, who works on them, how fast, dead letters
+    ///
+    /// It changes nothing, and takes no message out of its queue. The exit code is 1 where a model that
+    /// was named has never been served.
+    ///
+    /// Example: ncs-producer status --watch
+    Status(Box<StatusArgs>),
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@
 //! 1. [`source`]: where images come from, and what becomes of them before they are sent;
 //! 2. `traffic`: jobs out, results in, over as many links as it takes;
 //! 3. [`flood`]: the load generator: when each job is due, what it measures, its report;
-//! 4. [`dead`]: what is in the dead letters, and what becomes of it.
+//! 4. [`dead`]: what is in the dead letters, and what becomes of it;
+//! 5. [`status`]: what the fleet is doing now, from the broker.
 //!
 //! It knows no OpenVINO. What grows is bounded: unanswered jobs by the window, unconfirmed messages
 //! by `traffic::sending`, images in memory by [`source::MAX_BYTES`], dead letters in hand by
@@ -20,4 +21,5 @@ pub mod flood;
 mod process;
 mod progress;
 pub mod source;
+pub mod status;
 mod traffic;

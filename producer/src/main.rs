@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use ncs_producer::cli::{Cli, Command};
-use ncs_producer::{dead, flood};
+use ncs_producer::{dead, flood, status};
 use ncs_program::{exit, logging, start};
 use std::process::ExitCode;
 
@@ -13,6 +13,7 @@ fn main() -> ExitCode {
     let outcome = match &cli.command {
         Command::Flood(arguments) => flood::run(arguments),
         Command::Dead(command) => dead::run(command),
+        Command::Status(arguments) => status::run(arguments),
     };
     exit::report("ncs-producer", outcome)
 }

@@ -6,7 +6,7 @@
 //! recovery is not used, because it was seen not to come back after a broker's restart.
 //!
 //! Reading order: [`address`] and [`tls`], then `opening` (with `refusal` and `stranger`, for when it
-//! fails) and `wire`, [`link`], [`connection`], [`publisher`], [`consumer`].
+//! fails) and `wire`, [`link`], [`connection`], [`publisher`], [`consumer`]; and [`management`], which is HTTP.
 //!
 //! Bounds: every wait on the network ends after [`OPERATION_LIMIT`]; the exception is a publisher
 //! that the broker itself has blocked (memory or disk alarm), which waits until it is unblocked.
@@ -19,6 +19,7 @@ mod error;
 mod files;
 mod limit;
 pub mod link;
+pub mod management;
 mod opening;
 mod properties;
 pub mod publisher;
@@ -35,5 +36,6 @@ pub use death::Death;
 pub use error::BrokerError;
 pub use limit::OPERATION_LIMIT;
 pub use link::{Link, Outage};
+pub use management::{Management, ManagementError};
 pub use publisher::{Confirm, Confirmed, Message, Publisher, Returned};
 pub use tls::TlsFiles;

@@ -13,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{AlertDescription, CertificateError, InconsistentKeys, RootCertStore};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const CA_FLAG: &str = "--tls-ca";
 const CERT_FLAG: &str = "--tls-cert";
@@ -88,6 +89,44 @@ impl Tls {
     pub(crate) fn connector(&self) -> &RustlsConnector {
         &self.connector
     }
+
+    pub(crate) fn files(&self) -> &TlsFiles {
+        &self.files
+    }
+}
+
+/// The same trust and the same identity for HTTPS.
+pub(crate) fn for_https(files: &TlsFiles) -> Result<ureq::tls::TlsConfig, BrokerError> {
+    use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
+    let own = |certificates: &[CertificateDer<'_>]| -> Vec<Certificate<'static>> {
+        let own = |certificate: &CertificateDer<'_>| Certificate::from_der(certificate).to_owned();
+        certificates.iter().map(own).collect()
+    };
+    let roots = match &files.ca {
+        Some(file) => roots_in(file)?,
+        // A file among them that cannot be read leaves fewer to trust.
+        None => rustls_native_certs::load_native_certs().certs,
+    };
+    let identity = match &files.identity {
+        None => None,
+        Some(identity) => {
+            let chain = certificates_in(&identity.certificate, CERT_FLAG)?;
+            let pem = files::read(&identity.key, KEY_FLAG, MAX_PEM_BYTES)?;
+            let key = PrivateKey::from_pem(&pem).map_err(|_| {
+                // Its own error may quote the file.
+                let shown = identity.key.display();
+                misconfigured(format!(
+                    "{shown} ({KEY_FLAG}) holds no private key that HTTPS can use; expected PEM"
+                ))
+            })?;
+            Some(ClientCert::new_with_certs(&own(&chain), key))
+        }
+    };
+    Ok(TlsConfig::builder()
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .root_certs(RootCerts::new_with_certs(&own(&roots)))
+        .client_cert(identity)
+        .build())
 }
 
 /// The certificates of CAs, each of which can be trusted.

@@ -7,7 +7,7 @@ use std::str::FromStr;
 ///
 /// It becomes a routing key and part of a queue's name, whose length AMQP limits to 255 bytes, and
 /// a person types it on command lines.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModelName(String);
 
 /// Why a text is not a [`ModelName`].

@@ -35,6 +35,8 @@ pub struct RabbitMqOptions {
     pub release: Release,
     /// Whether it serves metrics, with the `rabbitmq_prometheus` plugin.
     pub prometheus: bool,
+    /// Whether it has the management API, with the `rabbitmq_management` plugin.
+    pub management: bool,
     /// Further lines of `rabbitmq.conf`. A node in an unpacked Debian sees no file of this machine.
     pub config: Vec<String>,
     /// How long it may take to answer. It takes 3 to 5 seconds on two idle cores.
@@ -56,6 +58,7 @@ impl Default for RabbitMqOptions {
         Self {
             release: Release::default(),
             prometheus: false,
+            management: false,
             config: Vec::new(),
             start_limit: Duration::from_secs(90),
         }
@@ -124,6 +127,14 @@ impl RabbitMq {
     pub fn prometheus_addr(&self) -> Option<SocketAddr> {
         self.node
             .prometheus_port
+            .map(|port| (Ipv4Addr::LOCALHOST, port).into())
+    }
+
+    /// Where it serves the management API, if that was asked for.
+    #[must_use]
+    pub fn management_addr(&self) -> Option<SocketAddr> {
+        self.node
+            .management_port
             .map(|port| (Ipv4Addr::LOCALHOST, port).into())
     }
 

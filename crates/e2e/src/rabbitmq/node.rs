@@ -28,6 +28,7 @@ pub(super) struct Node {
     pub(super) amqp_port: u16,
     pub(super) epmd_port: u16,
     pub(super) prometheus_port: Option<u16>,
+    pub(super) management_port: Option<u16>,
     distribution_port: u16,
     installation: Installation,
 }
@@ -44,15 +45,19 @@ impl Node {
             amqp_port: free_port()?,
             epmd_port: free_port()?,
             prometheus_port: options.prometheus.then(free_port).transpose()?,
+            management_port: options.management.then(free_port).transpose()?,
             distribution_port: free_port()?,
             installation,
         };
-        let plugins = if options.prometheus {
-            "[rabbitmq_prometheus]."
-        } else {
-            "[]."
-        };
-        node.write("enabled_plugins", plugins)?;
+        let plugins: Vec<_> = [
+            ("rabbitmq_prometheus", options.prometheus),
+            ("rabbitmq_management", options.management),
+        ]
+        .into_iter()
+        .filter_map(|(plugin, wanted)| wanted.then_some(plugin))
+        .collect();
+        let plugins = format!("[{}].", plugins.join(","));
+        node.write("enabled_plugins", &plugins)?;
         // Given explicitly, so that /etc/rabbitmq's is not read.
         node.write("advanced.config", "[].")?;
         node.write("rabbitmq.conf", &node.config(options))?;
@@ -125,6 +130,10 @@ impl Node {
         if let Some(port) = self.prometheus_port {
             lines.push("prometheus.tcp.ip = 127.0.0.1".to_owned());
             lines.push(format!("prometheus.tcp.port = {port}"));
+        }
+        if let Some(port) = self.management_port {
+            lines.push("management.tcp.ip = 127.0.0.1".to_owned());
+            lines.push(format!("management.tcp.port = {port}"));
         }
         lines.extend(options.config.iter().cloned());
         lines.push(String::new());
