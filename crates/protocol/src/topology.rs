@@ -115,6 +115,16 @@ pub fn suspects_queue(model: &ModelName) -> String {
     format!("{SUSPECTS}.{model}")
 }
 
+/// The name of the queue for the results of one batch, and of nobody else's: its id is in it. Its name, for
+/// people, is one of a [`ModelName`]'s characters.
+#[must_use]
+pub fn batch_results_queue(name: Option<&str>, id: &str) -> String {
+    match name {
+        Some(name) => format!("{RESULTS_QUEUE}.{name}.{id}"),
+        None => format!("{RESULTS_QUEUE}.{id}"),
+    }
+}
+
 /// Whether this is the name of some model's [`suspects_queue`].
 #[must_use]
 pub fn is_suspects_queue(name: &str) -> bool {

@@ -133,6 +133,7 @@ impl<'a> Flood<'a> {
         Ok(Route {
             address: broker.address()?,
             model: model.clone(),
+            name: model.to_string(),
             result_queue: self.result_queue.clone(),
             window: self.choice(),
             connections: pace.connections,

@@ -13,7 +13,9 @@ mod session;
 mod silence;
 pub(crate) mod window;
 
-use crate::process;
+#[cfg(unix)]
+pub(crate) use session::no_queue;
+
 use books::Books;
 use ncs_broker::{Address, BrokerError, Message, Outage};
 use ncs_protocol::{JobResult, ModelName};
@@ -106,6 +108,8 @@ pub(crate) struct Route {
     pub(crate) address: Address,
     /// Whose jobs these are.
     pub(crate) model: ModelName,
+    /// What the connections are called, for people.
+    pub(crate) name: String,
     /// Where the results come; declared on each connection.
     pub(crate) result_queue: String,
     /// What the user wants of the window.
@@ -162,8 +166,8 @@ impl<'a, C: Campaign> Traffic<'a, C> {
     /// Connects, calls `begin` with what was found, and goes on until all jobs are answered, or nothing
     /// is for too long.
     ///
-    /// When all are answered the result queue is deleted: its last user is done with it. Otherwise it
-    /// stays, if `keep` says so, with the answers that are yet to come.
+    /// When all that there are are answered, the result queue is deleted: its last user is done with it.
+    /// Otherwise it stays, if `keep` says so, with the answers that are yet to come.
     pub(crate) async fn run(
         &self,
         keep: bool,
@@ -177,7 +181,10 @@ impl<'a, C: Campaign> Traffic<'a, C> {
             }
             Err(error) => Err(error),
         };
-        let done = matches!(end, Ok(End::Answered)) && self.books.borrow().unanswered() == 0;
+        let all_answered =
+            matches!(end, Ok(End::Answered)) && self.books.borrow().unanswered() == 0;
+        // After a signal, answers to jobs of an earlier run may be yet to come.
+        let done = all_answered && !self.shutdown.is_cancelled();
         if done || !keep {
             let queue = &self.route.result_queue;
             // Without this it would wait a day for its expiry.
@@ -291,11 +298,6 @@ async fn first_of<F: Future + Unpin>(futures: impl Iterator<Item = F>) -> F::Out
         return std::future::pending().await;
     }
     futures_util::future::select_all(futures).await.0
-}
-
-/// What a connection for this purpose is called in RabbitMQ's own lists.
-fn connection_name(model: &ModelName) -> String {
-    process::connection_name(model.as_str())
 }
 
 fn is_temporary(error: &anyhow::Error) -> bool {

@@ -1,9 +1,10 @@
 //! A link, and what is open on it.
 
-use super::{Campaign, Traffic, connection_name};
+use super::{Campaign, Traffic};
+use crate::process;
 use ncs_broker::connection::QueueState;
 use ncs_broker::{BrokerError, Connection, Consumer, Link, Publisher};
-use ncs_protocol::topology;
+use ncs_protocol::{ModelName, topology};
 
 /// The two connections of any program with the broker, and those that only publish.
 pub(super) struct Session {
@@ -26,7 +27,7 @@ impl Session {
 impl<C: Campaign> Traffic<'_, C> {
     pub(super) async fn connect(&self) -> Result<Session, BrokerError> {
         let route = &self.route;
-        let name = connection_name(&route.model);
+        let name = process::connection_name(&route.name);
         let link = Link::open(&route.address, &name).await?;
         let declaring = topology::for_producer(&route.result_queue);
         link.consuming.declare(&declaring).await?;
@@ -79,10 +80,14 @@ impl<C: Campaign> Traffic<'_, C> {
     }
 
     pub(super) fn no_queue(&self) -> anyhow::Error {
-        let model = &self.route.model;
-        anyhow::anyhow!(
-            "there is no queue for the model '{model}'; check the name, or start a worker that \
-             serves it (ncs-worker run --model {model}.xml), which creates the queue"
-        )
+        no_queue(&self.route.model)
     }
+}
+
+/// Nobody ever served this model.
+pub(crate) fn no_queue(model: &ModelName) -> anyhow::Error {
+    anyhow::anyhow!(
+        "there is no queue for the model '{model}'; check the name, or start a worker that serves it \
+         (ncs-worker run --model {model}.xml), which creates the queue"
+    )
 }
