@@ -4,6 +4,8 @@ mod dead;
 mod flood;
 mod source;
 mod status;
+#[cfg(unix)]
+mod submit;
 
 pub use dead::{DeadCommand, Filter, ListArgs, PurgeArgs, RetryArgs, SelectArgs, ShowArgs};
 pub use flood::{
@@ -11,6 +13,8 @@ pub use flood::{
 };
 pub use source::{PrepareArgs, SourceArgs, Way};
 pub use status::StatusArgs;
+#[cfg(unix)]
+pub use submit::{ImagesArgs, SubmitArgs};
 
 use clap::{Parser, Subcommand};
 
@@ -38,6 +42,19 @@ pub enum Command {
     ///
     /// ncs-producer flood --model googlenet-v1 --synthetic 640x480 --rate 50..500 --step 50 --every 10s
     Flood(Box<FloodArgs>),
+    /// Classify images, one line of output for each, and go on where it was interrupted
+    ///
+    /// A line is what a worker answered, or why there is no answer. Lines are on the disk before their
+    /// answers leave the broker: neither Ctrl-C nor kill -9 nor a full disk loses one, and --resume does
+    /// what is missing.
+    ///
+    /// Exit code: 0, every image has its classes; 3, every image has its line, and some are errors; 1,
+    /// something else went wrong, or images are unanswered: --resume tries those again; 69, the broker
+    /// declines; 130, interrupted.
+    ///
+    /// Example: ncs-producer submit photos --model googlenet-v1 --out results.jsonl --resume
+    #[cfg(unix)]
+    Submit(Box<SubmitArgs>),
     /// Look at the messages that nobody could answer; put them back, or delete them
     ///
     /// Example: ncs-producer dead list

@@ -6,8 +6,9 @@
 //! 1. [`source`]: where images come from, and what becomes of them before they are sent;
 //! 2. `traffic`: jobs out, results in, over as many links as it takes;
 //! 3. [`flood`]: the load generator: when each job is due, what it measures, its report;
-//! 4. [`dead`]: what is in the dead letters, and what becomes of it;
-//! 5. [`status`]: what the fleet is doing now, from the broker.
+//! 4. `submit`: a batch of images, one line for each, however often it is interrupted;
+//! 5. [`dead`]: what is in the dead letters, and what becomes of it;
+//! 6. [`status`]: what the fleet is doing now, from the broker.
 //!
 //! It knows no OpenVINO. What grows is bounded: unanswered jobs by the window, unconfirmed messages
 //! by `traffic::sending`, images in memory by [`source::MAX_BYTES`], dead letters in hand by
@@ -22,4 +23,6 @@ mod process;
 mod progress;
 pub mod source;
 pub mod status;
+#[cfg(unix)]
+pub mod submit;
 mod traffic;

@@ -12,6 +12,8 @@ fn main() -> ExitCode {
     logging::start();
     let outcome = match &cli.command {
         Command::Flood(arguments) => flood::run(arguments),
+        #[cfg(unix)]
+        Command::Submit(arguments) => ncs_producer::submit::run(arguments),
         Command::Dead(command) => dead::run(command),
         Command::Status(arguments) => status::run(arguments),
     };

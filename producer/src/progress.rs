@@ -55,6 +55,13 @@ impl Progress {
         }
     }
 
+    /// Where so many images were done before.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "for submit"))]
+    pub(crate) fn starting_at(mut self, done: u64) -> Self {
+        self.last.1 = done;
+        self
+    }
+
     /// Draws them, or tells them when it is time.
     pub(crate) fn show(&mut self, status: &Status) {
         let (then, done) = self.last;
