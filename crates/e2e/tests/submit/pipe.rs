@@ -1,0 +1,42 @@
+//! `--out -`: lines for another program.
+
+use crate::bench::{Bench, by_image};
+
+#[test]
+fn lines_go_to_standard_output_and_everything_else_elsewhere() {
+    let bench = Bench::new();
+    let fleet = bench.fleet("1");
+    bench.photos(50);
+    let command = bench.line("photos --out -");
+    let said = bench.shell(&command);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    by_image(&said.stdout, 50);
+    assert!(said.stderr.contains("classified  50"), "{}", said.stderr);
+    assert_eq!(
+        bench.files(),
+        ["photos", "shell-0.stderr", "shell-0.stdout"]
+    );
+    let csv = bench.shell(&bench.line("photos --out - --csv | cut -d, -f1,4 | sed -n 1p"));
+    assert_eq!(csv.stdout, "image,outcome\n", "{csv:?}");
+    bench.end(fleet);
+}
+
+#[test]
+fn a_reader_that_goes_and_a_device_that_is_full_end_it_with_one_sentence() {
+    let bench = Bench::new();
+    let fleet = bench.fleet("1");
+    bench.photos(400);
+    let submit = bench.line("photos --out - --window 8");
+    let gone = bench.shell(&format!("({submit}; echo code $? >&2) | head -n 3"));
+    assert_eq!(gone.stdout.lines().count(), 3, "{gone:?}");
+    assert!(
+        gone.stderr
+            .contains("nobody reads standard output any more"),
+        "{gone:?}"
+    );
+    assert!(gone.stderr.contains("code 1"), "{gone:?}");
+    let full = bench.shell(&format!("{submit} > /dev/full"));
+    assert_eq!(full.code, Some(1), "{full:?}");
+    assert_eq!(full.stderr.matches("No space left").count(), 1, "{full:?}");
+    bench.end(fleet);
+}

@@ -1,0 +1,74 @@
+//! Nobody answers.
+
+use crate::bed::drain;
+use crate::bench::{Bench, classified, error_of, finish};
+use std::fs;
+
+#[test]
+fn a_silence_gives_each_image_its_line_and_the_next_run_tries_those_again() {
+    const IMAGES: usize = 40;
+    for csv in [false, true] {
+        let bench = Bench::new();
+        let fleet = bench.fleet("1");
+        let photos = bench.photos(IMAGES);
+        drain(fleet.worker);
+        let mut arguments: Vec<&dyn AsRef<std::ffi::OsStr>> =
+            vec![&photos, &"--window", &"8", &"--timeout", &"2s", &"--resume"];
+        if csv {
+            arguments.push(&"--csv");
+        }
+        let silent = bench.run(&arguments);
+        assert_eq!(silent.code, Some(1), "{silent:?}");
+        assert!(silent.stderr.contains("unanswered  40"), "{silent:?}");
+        assert!(silent.stderr.contains("--resume"), "{silent:?}");
+        let text = fs::read_to_string(bench.output()).expect("the output");
+        let told = |what: &str| text.lines().filter(|line| line.contains(what)).count();
+        assert_eq!(told("unanswered"), IMAGES);
+        assert_eq!(told("sent, no answer for 2s"), 8);
+        assert_eq!(told("not sent: no answer for 2s"), IMAGES - 8);
+        let fleet = bench.fleet("1");
+        let heard = bench.run(&arguments);
+        assert_eq!(heard.code, Some(0), "{heard:?}");
+        if csv {
+            let text = fs::read_to_string(bench.output()).expect("the output");
+            assert_eq!(text.lines().count(), IMAGES + 1);
+            assert_eq!(text.matches(",class,").count(), IMAGES);
+        } else {
+            assert!(
+                bench
+                    .answers(IMAGES)
+                    .values()
+                    .all(|line| error_of(line).is_none())
+            );
+        }
+        bench.end(fleet);
+    }
+}
+
+#[test]
+fn a_silence_after_ctrl_c_is_an_interruption_and_no_answer() {
+    const IMAGES: usize = 40;
+    let bench = Bench::new();
+    let mut fleet = bench.fleet("2");
+    let photos = bench.photos(IMAGES);
+    let mut submit = bench.submit(&[&photos, &"--window", &"8", &"--timeout", &"3s"]);
+    bench.wait_for_lines(2, &mut submit);
+    fleet.worker.pause().expect("paused");
+    bench.wait_until_sent(8);
+    submit.interrupt().expect("interrupted");
+    let silent = finish(submit);
+    assert_eq!(silent.code, Some(130), "{silent:?}");
+    let text = fs::read_to_string(bench.output()).expect("the output");
+    assert!(!text.contains("unanswered"), "{text}");
+    fleet.worker.resume().expect("resumed");
+    bench.wait_until_idle(&fleet.worker);
+    let again = bench.run(&[&"--resume"]);
+    assert_eq!(again.code, Some(0), "{again:?}");
+    bench.answers(IMAGES);
+    assert_eq!(
+        classified(&fleet.worker),
+        IMAGES as u64,
+        "each image was sent once"
+    );
+    bench.end(fleet);
+}
