@@ -48,7 +48,7 @@ fn a_batch_outlives_two_workers_its_broker_and_itself() {
     wait_out_young_queues();
     // A narrow window, so that there is a middle to be hurt in.
     let folder = runtime().digits_dir();
-    let batch = || bench.submit(&[&folder, &"--window", &"8", &"--resume"]);
+    let batch = || bench.submit(&[&folder, &"--window", &"4", &"--resume"]);
     let mut submit = batch();
     bench.wait_for_lines(200, &mut submit);
     serving.kill().expect("killed");

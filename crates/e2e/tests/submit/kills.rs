@@ -6,7 +6,7 @@ use std::fs;
 
 #[test]
 fn no_image_is_sent_twice_whose_answer_is_on_disk_or_waits_whenever_the_kill_came() {
-    const IMAGES: usize = 400;
+    const IMAGES: usize = 1_000;
     let bench = Bench::new();
     let fleet = bench.fleet("2");
     let photos = bench.photos(IMAGES);
@@ -39,7 +39,7 @@ fn no_image_is_sent_twice_whose_answer_is_on_disk_or_waits_whenever_the_kill_cam
 
 #[test]
 fn answers_that_come_while_nobody_is_there_are_waited_for_and_not_asked_for_again() {
-    const IMAGES: usize = 200;
+    const IMAGES: usize = 400;
     let bench = Bench::new();
     let mut fleet = bench.fleet("2");
     let photos = bench.photos(IMAGES);
@@ -75,7 +75,7 @@ fn answers_that_come_while_nobody_is_there_are_waited_for_and_not_asked_for_agai
 
 #[test]
 fn ctrl_c_waits_for_what_is_in_hand_and_says_how_to_go_on() {
-    const IMAGES: usize = 300;
+    const IMAGES: usize = 400;
     let bench = Bench::new();
     let fleet = bench.fleet("4");
     let photos = bench.photos(IMAGES);
@@ -114,7 +114,7 @@ fn ctrl_c_waits_for_what_is_in_hand_and_says_how_to_go_on() {
 
 #[test]
 fn a_second_ctrl_c_ends_at_once_and_loses_nothing() {
-    const IMAGES: usize = 60;
+    const IMAGES: usize = 400;
     let bench = Bench::new();
     let mut fleet = bench.fleet("2");
     let photos = bench.photos(IMAGES);
@@ -138,7 +138,7 @@ fn a_second_ctrl_c_ends_at_once_and_loses_nothing() {
 
 #[test]
 fn when_the_queue_of_a_killed_run_is_gone_its_images_are_sent_again() {
-    const IMAGES: usize = 80;
+    const IMAGES: usize = 400;
     let bench = Bench::new();
     let mut fleet = bench.fleet("2");
     let photos = bench.photos(IMAGES);

@@ -67,6 +67,37 @@ fn whatever_a_file_is_it_gets_its_line_and_nothing_stops() {
 }
 
 #[test]
+fn images_that_are_prepared_get_their_lines_in_the_same_way() {
+    const IMAGES: usize = 60;
+    let bench = Bench::new();
+    let fleet = bench.fleet("1");
+    let photos = bench.photos(IMAGES);
+    let photo = fs::read(photos.join("000000.jpg")).expect("a photo");
+    fs::write(photos.join("damaged.jpg"), &photo[..photo.len() / 2]).expect("written");
+    let tensor = [
+        "--prepare",
+        "tensor",
+        "--input-type",
+        "u8",
+        "--input-layout",
+        "nhwc",
+    ];
+    let mut arguments: Vec<&dyn AsRef<OsStr>> = vec![&photos];
+    arguments.extend(tensor.iter().map(|word| word as &dyn AsRef<OsStr>));
+    let run = bench.run(&arguments);
+    assert_eq!(run.code, Some(3), "{run:?}");
+    let answers = bench.answers(IMAGES + 1);
+    let failed: Vec<_> = answers
+        .values()
+        .filter(|line| error_of(line).is_some())
+        .collect();
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    assert_eq!(error_of(failed[0]), Some("undecodable_image"));
+    assert_eq!(failed[0].get("worker"), None, "no worker had it");
+    bench.end(fleet);
+}
+
+#[test]
 fn a_folder_that_cannot_be_looked_into_is_a_line_too() {
     let bench = Bench::new();
     let fleet = bench.fleet("1");

@@ -10,10 +10,10 @@ fn one_command_can_be_run_again_and_again_until_all_is_done() {
     let fleet = bench.fleet("2");
     bench.photos(IMAGES);
     let submit = bench.line("photos --out results.jsonl --resume --window 16");
-    // Each run is stopped soon after its start, in one way or the other.
+    // Each run is stopped soon after its start, in one way or the other, and later each time.
     let run = bench.shell(&format!(
-        "n=0; until timeout -s $([ $((n % 2)) = 0 ] && echo INT || echo KILL) 0.4 {submit} || \
-         [ $n = 50 ]; do n=$((n + 1)); done; echo $n"
+        "n=0; until timeout -s $([ $((n % 2)) = 0 ] && echo INT || echo KILL) \
+         $((n / 10)).$((n % 10))5 {submit} || [ $n = 50 ]; do n=$((n + 1)); done; echo $n"
     ));
     let rounds: u32 = run.stdout.trim().parse().expect("a number");
     assert!((1..50).contains(&rounds), "{rounds} rounds, {}", run.stderr);
@@ -30,7 +30,7 @@ fn one_command_can_be_run_again_and_again_until_all_is_done() {
 fn what_is_there_is_neither_overwritten_nor_mixed_with_anything_else() {
     let bench = Bench::new();
     let mut fleet = bench.fleet("2");
-    let photos = bench.photos(100);
+    let photos = bench.photos(400);
     let refused = |arguments: &[&dyn AsRef<std::ffi::OsStr>], why: &str| {
         let run = bench.run(arguments);
         assert_eq!(run.code, Some(1), "{run:?}");
@@ -58,7 +58,7 @@ fn what_is_there_is_neither_overwritten_nor_mixed_with_anything_else() {
         "{}",
         run.stderr
     );
-    bench.answers(100);
+    bench.answers(400);
     bench.end(fleet);
 }
 
@@ -66,7 +66,7 @@ fn what_is_there_is_neither_overwritten_nor_mixed_with_anything_else() {
 fn a_batch_for_another_model_is_not_gone_on_with() {
     let mut bench = Bench::new();
     let fleet = bench.fleet("2");
-    let photos = bench.photos(100);
+    let photos = bench.photos(400);
     let mut submit = bench.submit(&[&photos, &"--window", &"8"]);
     bench.wait_for_lines(5, &mut submit);
     submit.kill().expect("killed");

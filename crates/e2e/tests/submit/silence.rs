@@ -47,7 +47,7 @@ fn a_silence_gives_each_image_its_line_and_the_next_run_tries_those_again() {
 
 #[test]
 fn a_silence_after_ctrl_c_is_an_interruption_and_no_answer() {
-    const IMAGES: usize = 40;
+    const IMAGES: usize = 400;
     let bench = Bench::new();
     let mut fleet = bench.fleet("2");
     let photos = bench.photos(IMAGES);
