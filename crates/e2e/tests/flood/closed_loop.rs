@@ -124,7 +124,7 @@ fn prometheus_and_people_without_a_terminal_see_how_far_it_is() {
     ] {
         assert!(page.contains(series), "{series} is not in\n{page}");
     }
-    wait_until_it_says(&producer, "unanswered, ");
+    wait_until_it_says(&producer, " queued");
     let said = producer.stderr();
     for part in ["/s now", "/s overall", " queued", "p50 ", "p99 ", " left"] {
         assert!(said.contains(part), "{part} is not in\n{said}");
