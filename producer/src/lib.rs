@@ -26,3 +26,5 @@ pub mod status;
 #[cfg(unix)]
 pub mod submit;
 mod traffic;
+
+pub use progress::AboveProgress;

@@ -2,14 +2,14 @@
 
 use clap::Parser;
 use ncs_producer::cli::{Cli, Command};
-use ncs_producer::{dead, flood, status};
+use ncs_producer::{AboveProgress, dead, flood, status};
 use ncs_program::{exit, logging, start};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     start::hide_password();
     let cli = Cli::parse();
-    logging::start();
+    logging::start_on(|| AboveProgress);
     let outcome = match &cli.command {
         Command::Flood(arguments) => flood::run(arguments),
         #[cfg(unix)]

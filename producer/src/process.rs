@@ -1,6 +1,7 @@
 //! What every command needs of its process: a runtime, an end by signals, a name for the broker, its share of
 //! the CPU.
 
+use crate::traffic::Signals;
 use anyhow::Context;
 use ncs_program::shutdown;
 use std::future::Future;
@@ -23,6 +24,15 @@ pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyh
 /// whose cleaning up could hang.
 pub(crate) fn end_on_signal(token: &CancellationToken) -> anyhow::Result<()> {
     shutdown::on_signal(token, |code| std::process::exit(code.into()))?;
+    Ok(())
+}
+
+/// The same where the second signal shall not end the process, but the waiting, so that what was found
+/// is told; a third ends it.
+pub(crate) fn stop_on_signals(signals: &Signals) -> anyhow::Result<()> {
+    shutdown::on_signals(&signals.finish, &signals.stop, |code| {
+        std::process::exit(code.into())
+    })?;
     Ok(())
 }
 

@@ -2,9 +2,28 @@
 //! every 10 s elsewhere.
 
 use crate::traffic::State;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::fmt;
+use std::io::{self, Write};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
+
+/// What all commands draw on the terminal. Log lines go above it: drawn anew, it would wipe them away.
+static SCREEN: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// Standard error, for log lines: what is drawn there makes room for them.
+#[derive(Debug, Clone, Copy)]
+pub struct AboveProgress;
+
+impl Write for AboveProgress {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        SCREEN.suspend(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
 
 /// How often a line is told where nothing can be drawn.
 const TELL: Duration = Duration::from_secs(10);
@@ -22,8 +41,10 @@ pub(crate) struct Progress {
 /// What there is to tell.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Status {
-    /// Images that are done.
+    /// Images that are done, of those that there are.
     pub(crate) done: u64,
+    /// Images that were done by the fleet until now, for the speed.
+    pub(crate) images: u64,
     /// Images per second over the whole time that counts, once there is one.
     pub(crate) overall: Option<f64>,
     pub(crate) state: State,
@@ -39,6 +60,7 @@ impl Progress {
     /// Towards so many images, or without a number.
     pub(crate) fn new(images: Option<u64>) -> Self {
         let bar = images.map_or_else(ProgressBar::no_length, ProgressBar::new);
+        let bar = SCREEN.add(bar);
         let template = match images {
             Some(_) => "{elapsed_precise} [{bar:20}] {pos}/{len} {prefix}\n{wide_msg}",
             None => "{elapsed_precise} {spinner} {pos} {prefix}\n{wide_msg}",
@@ -68,9 +90,9 @@ impl Progress {
         let since = then.elapsed();
         if since >= NOW {
             #[expect(clippy::cast_precision_loss, reason = "a number of images fits")]
-            let speed = status.done.saturating_sub(done) as f64 / since.as_secs_f64();
+            let speed = status.images.saturating_sub(done) as f64 / since.as_secs_f64();
             self.speed = speed;
-            self.last = (Instant::now(), status.done);
+            self.last = (Instant::now(), status.images);
         }
         let pace = Pace {
             overall: status.overall,
@@ -165,6 +187,7 @@ mod tests {
     fn the_lines_tell_what_there_is_to_tell() {
         let status = Status {
             done: 500,
+            images: 500,
             overall: Some(250.0),
             state: State {
                 unanswered: 64,

@@ -260,6 +260,8 @@ pub struct CompiledNetwork {
 /// What one stick did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StickStats {
+    /// What it does, as [`State`] is written: the state that was set, once it is in effect.
+    pub state: String,
     /// Inferences that it was given.
     pub inferences: u64,
     /// Inferences under way.
@@ -287,6 +289,7 @@ impl Stats {
         };
         let stick = |value: &Value| {
             let stats = StickStats {
+                state: text(value.get("state")?)?,
                 inferences: number(value, "inferences")?,
                 in_flight: number(value, "in_flight")?,
                 max_in_flight: number(value, "max_in_flight")?,
@@ -337,13 +340,14 @@ mod tests {
             "inferences": {"started": 10, "completed": 7, "failed": 1},
             "in_flight": 2, "max_in_flight": 4,
             "sticks": [
-                {"port": "1.1", "inferences": 10, "in_flight": 2, "max_in_flight": 4}
+                {"port": "1.1", "state": "slow 3", "inferences": 10, "in_flight": 2, "max_in_flight": 4}
             ]
         });
         let stats = Stats::from_json(&json).expect("complete");
         assert_eq!(stats.compiled[0].ports, ["1.1"]);
         assert_eq!((stats.started, stats.completed, stats.failed), (10, 7, 1));
         assert_eq!(stats.sticks["1.1"].max_in_flight, 4);
+        assert_eq!(stats.sticks["1.1"].state, State::Slow(3.0).to_string());
         json["compiled"][0]["alive"] = json!("yes");
         assert_eq!(Stats::from_json(&json), None);
     }

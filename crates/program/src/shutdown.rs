@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 /// What a shell reports of a program that Ctrl-C ended: 128 + SIGINT.
 const EXIT_INTERRUPTED: u8 = 130;
 
-/// Signals that come so soon after the first are the same one.
+/// Signals that come so soon after another are the same one.
 const SAME_SIGNAL: Duration = Duration::from_millis(500);
 
 /// Catches SIGTERM and Ctrl-C from now on. The first of them cancels the token; a second one calls
@@ -17,20 +17,41 @@ const SAME_SIGNAL: Duration = Duration::from_millis(500);
 /// and those of OpenVINO may wait for ever for a call that is stuck in it, which is when somebody
 /// sends a second signal.
 pub fn on_signal(token: &CancellationToken, end: fn(u8) -> !) -> anyhow::Result<()> {
+    catch(vec![token.clone()], end)
+}
+
+/// The same in one step more: the first signal cancels `finish`, the second one `stop`, and a third calls
+/// `end`.
+pub fn on_signals(
+    finish: &CancellationToken,
+    stop: &CancellationToken,
+    end: fn(u8) -> !,
+) -> anyhow::Result<()> {
+    catch(vec![finish.clone(), stop.clone()], end)
+}
+
+fn catch(tokens: Vec<CancellationToken>, end: fn(u8) -> !) -> anyhow::Result<()> {
     let mut signals = Signals::catch()?;
-    let cancelled = token.clone();
     tokio::spawn(async move {
-        let name = signals.next().await;
-        tracing::info!("{name}: finishing what is in hand; once more ends at once");
-        cancelled.cancel();
-        let first = Instant::now();
+        let mut last: Option<Instant> = None;
+        let mut tokens = tokens.into_iter();
         loop {
             let name = signals.next().await;
             // Terminals and programs such as timeout(1) signal a process and its group: that is one.
-            if first.elapsed() > SAME_SIGNAL {
+            if last.is_some_and(|last| last.elapsed() <= SAME_SIGNAL) {
+                continue;
+            }
+            let Some(token) = tokens.next() else {
                 tracing::warn!("{name} again: ending at once");
                 end(EXIT_INTERRUPTED);
+            };
+            if last.is_some() {
+                tracing::warn!("{name} again: ending");
+            } else {
+                tracing::info!("{name}: finishing what is in hand; once more ends at once");
             }
+            token.cancel();
+            last = Some(Instant::now());
         }
     });
     Ok(())

@@ -1,6 +1,7 @@
 //! The state of each stick, and the control file that sets it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::str::FromStr;
 
 /// What a stick does with the inferences it is given. See the crate's documentation.
@@ -20,6 +21,22 @@ impl Condition {
     /// Whether an inference on such a stick never ends.
     pub(crate) fn hangs(self) -> bool {
         matches!(self, Self::Hanging | Self::Stuck)
+    }
+}
+
+impl fmt::Display for Condition {
+    /// As in the control file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ok => f.write_str("ok"),
+            Self::Unplugged => f.write_str("unplugged"),
+            Self::Failing => f.write_str("failing"),
+            Self::Flaky(one_in) => write!(f, "flaky {one_in}"),
+            Self::Hanging => f.write_str("hanging"),
+            Self::Stuck => f.write_str("stuck"),
+            Self::Slow(factor) => write!(f, "slow {factor}"),
+            Self::Uncompilable => f.write_str("uncompilable"),
+        }
     }
 }
 
@@ -117,6 +134,9 @@ mod tests {
                 Condition::Uncompilable
             ]
         );
+        let written: Vec<_> = conditions.iter().map(Condition::to_string).collect();
+        let states = "ok unplugged failing flaky_3 hanging stuck slow_2.5 uncompilable";
+        assert_eq!(written.join(" "), states.replace('_', " "));
         assert_eq!(sticks["1.7"].celsius, Some(71.5));
         assert_eq!(sticks["1.1"].celsius, None);
     }

@@ -85,7 +85,10 @@
 //!   "compiles_total": 1, "requests_created": 8,
 //!   "inferences": {"started": 202, "completed": 194, "failed": 0},
 //!   "in_flight": 8, "max_in_flight": 8,
-//!   "sticks": [{"port": "1.1", "inferences": 101, "in_flight": 4, "max_in_flight": 4}]
+//!   "sticks": [
+//!     {"port": "1.1", "state": "ok", "inferences": 101, "in_flight": 4, "max_in_flight": 4},
+//!     {"port": "1.2", "state": "ok", "inferences": 101, "in_flight": 4, "max_in_flight": 4}
+//!   ]
 //! }
 //! ```
 //!

@@ -64,6 +64,7 @@ pub(crate) fn collect(host: &Host, now: Instant) -> Value {
     let by_stick = sticks.iter().zip(&counts).map(|(stick, counts)| {
         json!({
             "port": stick.port,
+            "state": stick.condition().to_string(),
             "inferences": counts.started,
             "in_flight": counts.in_hand,
             "max_in_flight": counts.max_in_hand,

@@ -120,6 +120,10 @@ impl Stick {
         (state.in_hand.len(), state.last_started)
     }
 
+    pub(crate) fn condition(&self) -> Condition {
+        self.lock().condition
+    }
+
     pub(crate) fn counts(&self, now: Instant) -> Counts {
         let mut state = self.lock();
         state.settle(now);

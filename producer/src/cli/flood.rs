@@ -50,7 +50,7 @@ pub struct FloodArgs {
     /// Give up when nothing has been answered for so long; what is unanswered then is lost. Time in
     /// which the broker blocks publishers does not count
     #[arg(long, default_value = "60s", value_name = "TIME",
-          value_parser = humantime::parse_duration)]
+          value_parser = parse_some_time)]
     pub timeout: Duration,
     /// Write every result there as it comes, duplicates included, one JSON object per line: job,
     /// image (its number in the order of sending, from 0), duplicate, worker, host, attempt, at_us
@@ -89,7 +89,7 @@ pub struct ExtentArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub jobs: Option<u64>,
     /// Send for so long, after --warm-up
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_some_time)]
     pub duration: Option<Duration>,
 }
 
@@ -116,7 +116,7 @@ pub struct PaceArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=500_000))]
     pub window: Option<u32>,
     /// Leave the first so much time out of the figures
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_some_time)]
     pub warm_up: Option<Duration>,
     /// Connections that publish
     #[arg(long, default_value_t = 1, value_name = "N",
@@ -212,10 +212,13 @@ fn parse_per_second(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Any longer is a mistake.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
 fn parse_some_time(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
-        Ok(time) if time >= Duration::from_millis(1) => Ok(time),
-        Ok(_) => Err("expected a millisecond or more".to_owned()),
+        Ok(time) if (Duration::from_millis(1)..=LONGEST).contains(&time) => Ok(time),
+        Ok(_) => Err("expected a millisecond to a year".to_owned()),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -255,6 +258,8 @@ mod tests {
     fn a_ramp_ends_by_itself_and_everything_else_needs_an_end() {
         let ramp = ["--rate", "50..500", "--step", "50/s", "--every", "10s"];
         assert_eq!(load(&ramp).unwrap().steps.len(), 10);
+        let with_window = load(&[ramp.as_slice(), &["--window", "8"]].concat());
+        assert!(with_window.unwrap_err().contains("leave out --window"));
         let with_jobs = load(&[ramp.as_slice(), &["--jobs", "3"]].concat());
         assert!(with_jobs.unwrap_err().contains("leave out --jobs"));
         assert!(load(&ramp[..2]).unwrap_err().contains("--step and --every"));

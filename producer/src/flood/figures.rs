@@ -33,8 +33,18 @@ pub(crate) struct Figures {
     pub(crate) failures: BTreeMap<&'static str, FailureCount>,
     /// One for each of the load's.
     pub(crate) steps: Vec<StepFigures>,
-    /// The longest that a job of an open loop was sent after it was due.
+    /// The longest that a job of an open loop was sent after it was due, the warm-up left out.
     pub(crate) latest: Duration,
+}
+
+/// A job that is about to be published.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sent {
+    pub(crate) step: usize,
+    /// When its step began.
+    pub(crate) began: Instant,
+    /// How long after it was due.
+    pub(crate) late: Duration,
 }
 
 /// How often a failure came, and how it reads.
@@ -52,13 +62,15 @@ pub(crate) struct StepFigures {
     pub(crate) warm_up: bool,
     /// Its jobs that were sent.
     pub(crate) sent: u64,
+    /// Its jobs that were answered.
+    pub(crate) answered: u64,
     /// Images that were classified while it lasted, whatever step their jobs belong to.
     pub(crate) classified: u64,
     /// From when its jobs were due to their results, in microseconds.
     pub(crate) latency_us: Histogram<u64>,
-    /// From when the first of its jobs was sent.
+    /// When its time began: of a closed loop, when the first of its jobs was sent.
     pub(crate) began: Option<Instant>,
-    /// To when its time was over, or to the last answer.
+    /// When its time was over, or the last answer came, whichever is later.
     pub(crate) ended: Option<Instant>,
     /// Jobs unanswered when its time was over.
     pub(crate) unanswered: Option<u64>,
@@ -70,6 +82,7 @@ impl Figures {
         let steps = load.steps.iter().map(|step| StepFigures {
             warm_up: step.warm_up,
             sent: 0,
+            answered: 0,
             classified: 0,
             latency_us: empty_histogram(),
             began: None,
@@ -89,28 +102,26 @@ impl Figures {
         }
     }
 
-    /// A job of this step is about to be published, `late` after it was due.
-    pub(crate) fn sent(&mut self, step: usize, now: Instant, late: Duration) {
+    /// A job is about to be published.
+    pub(crate) fn sent(&mut self, Sent { step, began, late }: Sent) {
         self.sent += 1;
-        self.latest = self.latest.max(late);
         if let Some(step) = self.steps.get_mut(step) {
             step.sent += 1;
-            step.began.get_or_insert(now);
+            step.began.get_or_insert(began);
+            if !step.warm_up {
+                self.latest = self.latest.max(late);
+            }
         }
     }
 
-    /// A result has come while the step `now_in` lasts; `job` and its step, if it is its first.
+    /// The first result of a job of this step has come, while the step `now_in` lasts.
     pub(crate) fn answered(
         &mut self,
         result: &JobResult,
-        job: Option<(Answered, usize)>,
+        (job, step): (Answered, usize),
         now_in: usize,
         now: Instant,
     ) {
-        let Some((job, step)) = job else {
-            self.duplicates += 1;
-            return;
-        };
         self.answered += 1;
         count(&mut self.workers, &result.worker);
         count(&mut self.hosts, &result.host);
@@ -123,15 +134,14 @@ impl Figures {
             }
         };
         if let Some(step) = self.steps.get_mut(step) {
+            step.answered += 1;
             let us = u64::try_from(job.latency.as_micros()).unwrap_or(MAX_LATENCY_US);
             // It grows up to the largest latency that there is.
             let _ = step.latency_us.record(us.clamp(1, MAX_LATENCY_US));
         }
-        // What is answered after the last step's time is over is its work, too.
-        let last = self.steps.len().saturating_sub(1);
-        if let Some(step) = self.steps.get_mut(now_in.min(last)) {
+        if let Some(step) = self.steps.get_mut(now_in) {
             step.classified += classified;
-            step.ended = Some(now);
+            step.ended = step.ended.max(Some(now));
         }
     }
 
@@ -140,7 +150,7 @@ impl Figures {
         let unanswered = self.unanswered();
         if let Some(step) = self.steps.get_mut(step) {
             step.unanswered = Some(unanswered);
-            step.ended = Some(now);
+            step.ended = step.ended.max(Some(now));
         }
     }
 
@@ -183,6 +193,11 @@ impl Figures {
             (Some(first), Some(last)) => last.saturating_duration_since(first),
             _ => Duration::ZERO,
         }
+    }
+
+    /// Images classified until now, the warm-up included.
+    pub(crate) fn classified(&self) -> u64 {
+        self.answered - self.failed
     }
 
     /// Images classified per second over [`Self::elapsed`]; failures do not count.
@@ -277,20 +292,25 @@ mod tests {
         }
     }
 
+    fn send(figures: &mut Figures, step: usize, began: Instant) {
+        let late = Duration::ZERO;
+        figures.sent(Sent { step, began, late });
+    }
+
     #[test]
     fn the_warm_up_counts_but_is_left_out_of_speed_and_latency() {
         let (mut figures, start) = (figures(&[true, false]), Instant::now());
         let second = Duration::from_secs(1);
         let classes = result(Outcome::Classes(vec![]));
-        figures.sent(0, start, Duration::ZERO);
-        figures.sent(1, start + second, Duration::ZERO);
-        figures.sent(1, start + second, Duration::ZERO);
+        send(&mut figures, 0, start);
+        send(&mut figures, 1, start + second);
+        send(&mut figures, 1, start + second);
         // The answer to the slow job of the warm-up comes while the rest is measured: it is work done.
         let slow = answered(start, 2 * second);
-        figures.answered(&classes, Some((slow, 0)), 1, start + 2 * second);
+        figures.answered(&classes, (slow, 0), 1, start + 2 * second);
         let quick = answered(start + second, second);
-        figures.answered(&classes, Some((quick, 1)), 1, start + 2 * second);
-        figures.answered(&classes, Some((quick, 1)), 1, start + 2 * second);
+        figures.answered(&classes, (quick, 1), 1, start + 2 * second);
+        figures.answered(&classes, (quick, 1), 1, start + 2 * second);
         assert_eq!((figures.sent, figures.answered), (3, 3));
         assert_eq!(figures.elapsed(), second);
         assert!((figures.images_per_second() - 3.0).abs() < 1e-9);
@@ -299,16 +319,29 @@ mod tests {
     }
 
     #[test]
+    fn a_step_lasts_to_the_end_of_its_time_and_to_the_last_answer() {
+        let (mut figures, start) = (figures(&[false]), Instant::now());
+        let second = Duration::from_secs(1);
+        let classes = result(Outcome::Classes(vec![]));
+        send(&mut figures, 0, start);
+        figures.answered(&classes, (answered(start, second), 0), 0, start + second);
+        figures.end_step(0, start + 4 * second);
+        assert!((figures.images_per_second() - 0.25).abs() < 1e-9);
+        figures.end_step(0, start + 2 * second);
+        assert_eq!(figures.elapsed(), 4 * second);
+    }
+
+    #[test]
     fn failures_are_answers_are_told_apart_by_code_and_are_no_images() {
         let (mut figures, now) = (figures(&[false]), Instant::now());
         for example in ["a", "b"] {
-            figures.sent(0, now, Duration::ZERO);
+            send(&mut figures, 0, now);
             let failure = result(Outcome::Error(Failure {
                 code: ErrorCode::UndecodableImage,
                 message: example.into(),
             }));
             let later = Duration::from_secs(1);
-            figures.answered(&failure, Some((answered(now, later), 0)), 0, now + later);
+            figures.answered(&failure, (answered(now, later), 0), 0, now + later);
         }
         assert_eq!((figures.answered, figures.failed), (2, 2));
         let expected = FailureCount {

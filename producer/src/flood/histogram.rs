@@ -14,12 +14,14 @@ pub(crate) struct Bars<'a>(pub(crate) &'a Histogram<u64>);
 
 impl fmt::Display for Bars<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rows = Vec::new();
-        let mut from = 0;
-        for limit in limits_us(self.0.min(), self.0.max()) {
-            // Above and up to: each limit belongs to the bar below it.
-            rows.push((limit, self.0.count_between(from + 1, limit)));
-            from = limit;
+        // Above and up to: each limit belongs to the row below it.
+        let limits = limits_us(self.0.min(), self.0.max());
+        let mut rows: Vec<(u64, u64)> = limits.into_iter().map(|limit| (limit, 0)).collect();
+        for recorded in self.0.iter_recorded() {
+            let row = rows.partition_point(|(limit, _)| *limit < recorded.value_iterated_to());
+            // The histogram rounds up, so the last may be a little beyond the last limit.
+            let row = row.min(rows.len() - 1);
+            rows[row].1 += recorded.count_at_value();
         }
         let most = rows.iter().map(|(_, count)| *count).max().unwrap_or(0);
         if most == 0 {
@@ -96,6 +98,20 @@ mod tests {
             })
             .sum();
         assert_eq!(counted, 101);
+    }
+
+    #[test]
+    fn a_latency_beside_a_limit_is_in_one_bar() {
+        let mut latencies = Histogram::new(3).unwrap();
+        for us in (10_000..170_000).step_by(3) {
+            latencies.record(us).unwrap();
+        }
+        let bars = Bars(&latencies).to_string();
+        let counts = bars
+            .lines()
+            .map(|line| line.split_whitespace().nth(3).unwrap());
+        let counted: u64 = counts.map(|count| count.parse::<u64>().unwrap()).sum();
+        assert_eq!(counted, latencies.len());
     }
 
     #[test]

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 /// Steps of a ramp, at most: each keeps a histogram of its own.
 const MOST_STEPS: usize = 200;
+/// Shorter ones say nothing: answers come in bursts of what a worker has in hand.
+const SHORTEST_STEP: Duration = Duration::from_secs(1);
 /// The seed of Poisson arrivals: the same flood twice is the same flood.
 const SEED: u64 = 0x6e63_735f_666c_6f6f;
 
@@ -67,6 +69,17 @@ impl Load {
             (Some(Rate::Ramp { from, to }), Some(step), Some(every)) => {
                 if extent.jobs.is_some() || extent.duration.is_some() {
                     return Err("a ramp ends by itself: leave out --jobs and --duration".to_owned());
+                }
+                if pace.window.is_some() {
+                    return Err(
+                        "a window would hold a ramp back: leave out --window, or --rate".to_owned(),
+                    );
+                }
+                if every < SHORTEST_STEP {
+                    let every = humantime::format_duration(every);
+                    return Err(format!(
+                        "--every {every} is too short to judge a rate; give 1s or more"
+                    ));
                 }
                 (ramp(from, to, step, every)?, true)
             }
@@ -128,7 +141,8 @@ impl Load {
 
     /// How long it lasts, where that is known.
     pub(crate) fn length(&self) -> Option<Duration> {
-        self.steps.iter().map(|step| step.length).sum()
+        let add = |all: Duration, step: &Step| Some(all.saturating_add(step.length?));
+        self.steps.iter().try_fold(Duration::ZERO, add)
     }
 }
 
@@ -160,9 +174,19 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.warm_up, self.rate) {
             (true, _) => f.write_str("warming up"),
-            (false, Some(rate)) => write!(f, "{rate}/s due"),
+            (false, Some(rate)) => write!(f, "{}/s due", Rounded(rate)),
             (false, None) => Ok(()),
         }
+    }
+}
+
+/// A rate without the digits that adding up has left: at most three behind the point.
+pub(crate) struct Rounded(pub(crate) f64);
+
+impl fmt::Display for Rounded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = format!("{:.3}", self.0);
+        f.write_str(digits.trim_end_matches('0').trim_end_matches('.'))
     }
 }
 
@@ -190,7 +214,9 @@ impl Schedule {
                 Some(_) => self.begins + Duration::from_secs_f64(self.next),
                 None => elapsed,
             };
-            let over = step.length.is_some_and(|length| at >= self.begins + length)
+            let over = step
+                .length
+                .is_some_and(|length| at >= self.begins.saturating_add(length))
                 || is_last && self.load.jobs.is_some_and(|jobs| self.taken >= jobs);
             if !over {
                 return Some(Due {
@@ -201,9 +227,22 @@ impl Schedule {
             if is_last {
                 return None;
             }
-            let begins = self.begins + step.length.unwrap_or_default();
+            let begins = self.begins.saturating_add(step.length.unwrap_or_default());
             self.begin_step(self.step + 1, begins);
         }
+    }
+
+    /// When the step that is going on began, from the start.
+    pub(crate) fn began(&self) -> Duration {
+        self.begins
+    }
+
+    /// When an open loop ends: when another job would be due. In a closed loop there is no such time.
+    pub(crate) fn ends(&self) -> Option<Duration> {
+        let step = self.load.steps[self.step];
+        step.rate?;
+        let next = Duration::from_secs_f64(self.next);
+        Some(self.begins.saturating_add(step.length.unwrap_or(next)))
     }
 
     /// The job that [`next`](Self::next) has told of is on its way.
@@ -344,7 +383,9 @@ mod tests {
             |steps: Vec<Step>| -> Vec<f64> { steps.iter().filter_map(|step| step.rate).collect() };
         let steps = ramp(50.0, 200.0, 50.0, SECOND).unwrap();
         assert_eq!(rates(steps), [50.0, 100.0, 150.0, 200.0]);
-        assert_eq!(ramp(0.1, 0.3, 0.1, SECOND).unwrap().len(), 3);
+        let steps = ramp(0.1, 0.3, 0.1, SECOND).unwrap();
+        assert_eq!(steps.len(), 3);
+        assert_eq!(steps[2].to_string(), "0.3/s due");
         assert!(ramp(1.0, 1e6, 1.0, SECOND).unwrap_err().contains("--step"));
     }
 }

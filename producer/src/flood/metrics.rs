@@ -113,18 +113,18 @@ impl Metrics {
         self.sent.inc();
     }
 
-    /// A result has come; with its job, if it is its first.
-    pub(crate) fn answered(&self, result: &JobResult, job: Option<Answered>) {
-        let Some(job) = job else {
-            self.duplicates.inc();
-            return;
-        };
+    /// The first result of a job has come.
+    pub(crate) fn answered(&self, result: &JobResult, job: Answered) {
         let outcome = match result.outcome {
             Outcome::Classes(_) => "classified",
             Outcome::Error(_) => "failed",
         };
         self.answered.with_label_values(&[outcome]).inc();
         self.latency.observe(job.latency.as_secs_f64());
+    }
+
+    pub(crate) fn duplicate(&self) {
+        self.duplicates.inc();
     }
 
     pub(crate) fn show(&self, state: &State) {

@@ -1,6 +1,6 @@
 //! `ncs-producer flood`: keep the fleet busy and report how fast it is.
 //!
-//! Reading order: `load` says when each job is due, `figures` counts what became of them, `ramp` judges
+//! Reading order: `load` says when each job is due, `figures` counts what became of them, `rates` judges
 //! whether a rate was held, `report` sums up, and `goals` holds it to what was asked for.
 
 pub(crate) mod figures;
@@ -8,7 +8,7 @@ mod goals;
 mod histogram;
 pub(crate) mod load;
 mod metrics;
-mod ramp;
+mod rates;
 mod report;
 mod results;
 
@@ -17,23 +17,24 @@ use crate::process;
 use crate::progress::{Progress, Status};
 use crate::source::{self, Image};
 use crate::traffic::window::{Choice, Found};
-use crate::traffic::{self, Answered, Campaign, End, Outgoing, Route, Traffic};
+use crate::traffic::{self, Arrival, Campaign, End, Outgoing, Route, Signals, Traffic};
 use clap::CommandFactory;
 use clap::error::ErrorKind;
-use figures::Figures;
+use figures::{Figures, Sent};
 use load::{Load, Schedule};
 use metrics::Metrics;
 use ncs_broker::Message;
-use ncs_protocol::{Job, JobResult, topology};
-use ramp::Ramp;
+use ncs_protocol::{Job, topology};
+use rates::Rates;
 use report::Report;
 use results::{First, Results};
 use std::cell::{Cell, RefCell};
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+/// What a shell reports of a program that Ctrl-C ended: 128 + SIGINT.
+const INTERRUPTED: u8 = 130;
 /// Results that are acked together: one message to the broker instead of this many. Small, because
 /// what is not acked when the connection breaks comes again and counts as a duplicate.
 const ACKED_TOGETHER: u16 = 16;
@@ -41,28 +42,40 @@ const ACKED_TOGETHER: u16 = 16;
 /// Floods, prints the report, and says in the exit code whether every job was classified, and the goals
 /// were reached.
 pub fn run(arguments: &FloodArgs) -> anyhow::Result<ExitCode> {
-    let load = Load::new(arguments).unwrap_or_else(|error| {
-        Cli::command()
-            .error(ErrorKind::ArgumentConflict, error)
-            .exit()
-    });
+    let load = Load::new(arguments).unwrap_or_else(|error| refuse(error));
     let images = source::load(&arguments.source, &arguments.prepare)?;
     report::check(&arguments.outputs)?;
     let flood = Flood::new(arguments, load, images)?;
     let end = process::block_on(flood.run());
-    let report = Report::new(&flood);
+    let report = Report::new(&flood, end.as_ref().ok().copied());
     let written = flood.results.map_or(Ok(()), Results::finish);
     // Whatever ended it, what was found until then is told.
-    if end.is_ok() || report.sent > 0 {
-        report.write(&arguments.outputs)?;
-    }
+    let told = if end.is_ok() || report.sent > 0 {
+        report.write(&arguments.outputs)
+    } else {
+        Ok(())
+    };
     // Results that cannot be written are why it ended.
     written.and(end)?;
-    Ok(if report.is_good() {
+    told?;
+    Ok(if flood.signals.stop.is_cancelled() {
+        INTERRUPTED.into()
+    } else if report.is_good() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Ends the process as clap does for flags that do not go together.
+fn refuse(error: String) -> ! {
+    let mut cli = Cli::command();
+    cli.build();
+    // The whole program's usage is of no use to whoever has mistaken a flag of this command.
+    match cli.find_subcommand_mut("flood") {
+        Some(flood) => flood.error(ErrorKind::ArgumentConflict, error).exit(),
+        None => cli.error(ErrorKind::ArgumentConflict, error).exit(),
+    }
 }
 
 /// One flood.
@@ -79,10 +92,17 @@ pub(crate) struct Flood<'a> {
     found: Cell<Option<Found>>,
     schedule: RefCell<Schedule>,
     figures: RefCell<Figures>,
-    ramp: RefCell<Ramp>,
+    rates: RefCell<Rates>,
     progress: RefCell<Progress>,
+    /// The step to which the last job belongs that was sent.
+    lasting: Cell<usize>,
     /// What the traffic has last told.
     state: Cell<traffic::State>,
+    /// The CPU that this process had used when the first connection stood.
+    cpu_before: Cell<Option<Duration>>,
+    /// And has used since, and in which time.
+    cpu: Cell<Option<(Duration, Duration)>>,
+    signals: Signals,
 }
 
 impl<'a> Flood<'a> {
@@ -97,20 +117,23 @@ impl<'a> Flood<'a> {
             start: Cell::new(Instant::now()),
             found: Cell::new(None),
             figures: RefCell::new(Figures::new(&load)),
-            ramp: RefCell::new(Ramp::new(&load, arguments.goals.fail_p99)),
+            rates: RefCell::new(Rates::new(&load, arguments.goals.fail_p99)),
             progress: RefCell::new(Progress::new(load.jobs)),
             schedule: RefCell::new(Schedule::new(load.clone())),
             load,
+            lasting: Cell::new(0),
             state: Cell::default(),
+            cpu_before: Cell::default(),
+            cpu: Cell::default(),
+            signals: Signals::default(),
         })
     }
 
     /// Until all jobs are sent and answered, or nothing moves any more.
-    async fn run(&self) -> anyhow::Result<()> {
-        let shutdown = CancellationToken::new();
-        process::end_on_signal(&shutdown)?;
+    async fn run(&self) -> anyhow::Result<End> {
+        process::stop_on_signals(&self.signals)?;
         let serving = self.metrics.serve(self.arguments.metrics_addr).await?;
-        let traffic = Traffic::new(self.route()?, self, shutdown);
+        let traffic = Traffic::new(self.route()?, self, self.signals.clone());
         let flooding = traffic.run(false, |found| self.begin(found));
         let end = tokio::select! {
             end = flooding => end,
@@ -118,8 +141,7 @@ impl<'a> Flood<'a> {
         };
         self.state.set(traffic.state());
         self.progress.borrow_mut().clear();
-        // What is lost, the report tells.
-        end.map(|_: End| ())
+        end
     }
 
     fn route(&self) -> anyhow::Result<Route> {
@@ -145,32 +167,27 @@ impl<'a> Flood<'a> {
     /// The first connection stands.
     fn begin(&self, found: Found) {
         self.start.set(Instant::now());
+        self.cpu_before.set(process::cpu_time());
         self.found.set(Some(found));
-        let Found { consumers, window } = found;
-        if self.arguments.pace.window.is_none() && !self.load.is_open() {
-            let of = if consumers == 1 {
-                "consumer"
-            } else {
-                "consumers"
-            };
-            tracing::info!("up to {window} jobs unanswered, for {consumers} {of} (--window)");
-        }
     }
 
-    /// Judges the steps that are over when one of this number begins; says whether all were held.
-    fn judge_before(&self, step: usize) -> bool {
+    /// Judges the steps that are over when one of this number begins, or the flood ends, at this time from
+    /// the start; says whether to go on.
+    fn judge_before(&self, step: usize, at: Duration) -> bool {
+        let start = self.start.get();
+        let late = start.elapsed().saturating_sub(at);
         let mut figures = self.figures.borrow_mut();
-        let mut ramp = self.ramp.borrow_mut();
-        while ramp.judged() < step {
-            figures.end_step(ramp.judged(), Instant::now());
-            ramp.judge(&figures);
+        let mut rates = self.rates.borrow_mut();
+        while rates.judged() < step {
+            figures.end_step(rates.judged(), start + at);
+            rates.judge(&figures, late);
         }
-        ramp.is_held()
+        !self.load.is_ramp || rates.are_held()
     }
 
     /// Jobs unanswered at most; 0 without a limit.
     fn window(&self) -> u32 {
-        let unlimited = matches!(self.choice(), Choice::Unlimited);
+        let unlimited = matches!(self.choice(), Choice::Unlimited | Choice::BySchedule);
         let found = self.found.get().filter(|_| !unlimited);
         found.map_or(0, |found| found.window)
     }
@@ -180,7 +197,7 @@ impl<'a> Flood<'a> {
             Some(0) => Choice::Unlimited,
             Some(jobs) => Choice::Jobs(jobs),
             // The schedule alone says when: a window would make the loop closed again.
-            None if self.load.is_open() => Choice::Unlimited,
+            None if self.load.is_open() => Choice::BySchedule,
             None => Choice::ByConsumers,
         }
     }
@@ -219,55 +236,76 @@ impl Campaign for Flood<'_> {
     async fn next(&self) -> anyhow::Result<Option<Outgoing>> {
         let start = self.start.get();
         let elapsed = start.elapsed();
-        let due = self.schedule.borrow_mut().next(elapsed);
-        let at = match due {
-            Some(due) => due.at,
-            // The last rate of a ramp lasts to its end, too.
-            None if self.load.is_ramp => self.load.length(),
-            None => None,
+        let (due, began, ends) = {
+            let mut schedule = self.schedule.borrow_mut();
+            (schedule.next(elapsed), schedule.began(), schedule.ends())
         };
-        if let Some(at) = at {
+        // The last rate lasts to its end, too.
+        if let Some(at) = due.map_or(ends, |due| due.at) {
             tokio::time::sleep_until((start + at).into()).await;
         }
         // From here on nothing waits: who has slept takes the job.
-        let held = self.judge_before(due.map_or(self.load.steps.len(), |due| due.step));
-        let Some(due) = due.filter(|_| held) else {
+        let goes_on = match due {
+            Some(due) => self.judge_before(due.step, began),
+            None => self.judge_before(self.load.steps.len(), ends.unwrap_or(elapsed)),
+        };
+        let Some(due) = due.filter(|_| goes_on) else {
             return Ok(None);
         };
-        let mut figures = self.figures.borrow_mut();
-        let image = figures.sent;
-        let now = Instant::now();
         // Nobody waits for a job of a closed loop before it is sent.
-        let due_at = due.at.map_or(now, |at| start + at);
-        figures.sent(due.step, now, now.saturating_duration_since(due_at));
+        let due_at = start + due.at.unwrap_or(elapsed);
+        let mut figures = self.figures.borrow_mut();
+        let number = figures.sent;
+        figures.sent(Sent {
+            step: due.step,
+            began: due.at.map_or(due_at, |_| start + began),
+            late: due_at.elapsed(),
+        });
+        self.lasting.set(due.step);
         self.schedule.borrow_mut().take();
         let id = Uuid::now_v7().to_string();
-        let message = self.message(&id, image)?;
+        let message = self.message(&id, number)?;
         self.metrics.sent();
         Ok(Some(Outgoing {
             id,
-            image,
+            image: number,
             due: due_at,
             message: Some(message),
         }))
     }
 
-    async fn answered(&self, result: JobResult, job: Option<Answered>) -> anyhow::Result<()> {
-        let now_in = self.ramp.borrow().judged();
-        let step = |job: Answered| {
-            let due = job.due.saturating_duration_since(self.start.get());
-            (job, self.load.step_at(due))
-        };
-        self.figures
-            .borrow_mut()
-            .answered(&result, job.map(step), now_in, Instant::now());
-        self.metrics.answered(&result, job);
+    async fn room(&self) -> anyhow::Result<()> {
+        match &self.results {
+            Some(results) => results.room().await,
+            None => Ok(()),
+        }
+    }
+
+    fn answered(&self, arrival: Arrival) -> anyhow::Result<()> {
+        let Arrival {
+            result,
+            job,
+            redelivered,
+        } = arrival;
         let first = job.map(|job| First {
             image: self.position(job.image),
             latency: job.latency,
         });
+        let mut figures = self.figures.borrow_mut();
+        if let Some(job) = job {
+            let due = job.due.saturating_duration_since(self.start.get());
+            let step = self.load.step_at(due);
+            figures.answered(&result, (job, step), self.lasting.get(), Instant::now());
+            self.metrics.answered(&result, job);
+        } else if redelivered {
+            // Its connection was lost before it was acked; the fleet has not done the job twice.
+            return Ok(());
+        } else {
+            figures.duplicates += 1;
+            self.metrics.duplicate();
+        }
         match &self.results {
-            Some(results) => results.add(&result, first).await,
+            Some(results) => results.add(&result, first),
             None => Ok(()),
         }
     }
@@ -275,22 +313,36 @@ impl Campaign for Flood<'_> {
     fn show(&self, state: &traffic::State) {
         self.state.set(*state);
         self.metrics.show(state);
-        let (figures, ramp) = (self.figures.borrow(), self.ramp.borrow());
-        let now_in = ramp.judged().min(self.load.steps.len() - 1);
-        let step = &figures.steps[now_in];
+        if self.found.get().is_none() {
+            return;
+        }
+        let elapsed = self.start.get().elapsed();
+        let used = process::cpu_time().zip(self.cpu_before.get());
+        self.cpu
+            .set(used.map(|(now, before)| (now.saturating_sub(before), elapsed)));
+        let figures = self.figures.borrow();
+        let (step, load) = (
+            &figures.steps[self.lasting.get()],
+            &self.load.steps[self.lasting.get()],
+        );
         let percentile = |q| {
             (!step.latency_us.is_empty())
                 .then(|| Duration::from_micros(step.latency_us.value_at_quantile(q)))
         };
-        let elapsed = self.start.get().elapsed();
+        let is_over = self.rates.borrow().judged() == self.load.steps.len();
         self.progress.borrow_mut().show(&Status {
-            done: figures.answered,
+            done: figures.measured().map(|step| step.answered).sum(),
+            images: figures.classified(),
             // While it warms up, there is no speed overall.
             overall: Some(figures.images_per_second()).filter(|_| !step.warm_up),
             state: *state,
             latency: percentile(0.5).zip(percentile(0.99)),
-            left: self.load.length().map(|all| all.saturating_sub(elapsed)),
-            phase: self.load.steps[now_in].to_string(),
+            left: self
+                .load
+                .length()
+                .filter(|_| !is_over)
+                .map(|all| all.saturating_sub(elapsed)),
+            phase: load.to_string(),
         });
     }
 }

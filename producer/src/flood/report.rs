@@ -8,12 +8,14 @@ pub(crate) use output::check;
 use super::Flood;
 use super::figures::{FailureCount, StepFigures};
 use super::goals;
-use super::ramp::Break;
-use crate::process;
+use super::rates::Break;
+use crate::traffic::End;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+const GAVE_UP: &str = "gave up";
 
 /// The figures of one flood.
 #[derive(Debug, Clone, Serialize)]
@@ -62,10 +64,14 @@ pub(crate) struct Report {
     pub(crate) steps: Vec<StepReport>,
     /// With a ramp: the highest rate that the fleet held, in jobs per second.
     pub(crate) highest_rate: Option<f64>,
-    /// With a ramp: where it broke.
+    /// In an open loop: the first rate that the fleet did not hold, and why.
     pub(crate) broke: Option<String>,
+    /// `complete`, `interrupted` (no more was sent after a signal) or `gave up`.
+    pub(crate) ended: &'static str,
     /// What was asked for and not reached.
     pub(crate) missed: Vec<String>,
+    #[serde(skip)]
+    is_ramp: bool,
     /// For the picture.
     #[serde(skip)]
     latency_us: Histogram<u64>,
@@ -84,12 +90,12 @@ pub(crate) struct Latency {
     pub(crate) max: f64,
 }
 
-/// The CPU of a process over its life.
+/// The CPU of this process while it sent and collected.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Cpu {
     /// Seconds of one core.
     pub(crate) seconds: f64,
-    /// Of one core, while the flood lasted: 1 is a whole one.
+    /// Of one core: 1 is a whole one.
     pub(crate) cores: f64,
 }
 
@@ -109,13 +115,13 @@ pub(crate) struct StepReport {
 
 impl Report {
     /// Sums up.
-    pub(crate) fn new(flood: &Flood) -> Self {
+    pub(crate) fn new(flood: &Flood, end: Option<End>) -> Self {
         let (arguments, figures) = (flood.arguments, flood.figures.borrow());
-        let ramp = flood.ramp.borrow();
+        let rates = flood.rates.borrow();
         let latency_us = figures.latency_us();
         let images_per_second = figures.images_per_second();
         let compared = if flood.load.is_ramp {
-            ramp.highest().unwrap_or(0.0)
+            rates.highest().unwrap_or(0.0)
         } else {
             images_per_second
         };
@@ -146,7 +152,7 @@ impl Report {
             consumers: flood.found.get().map(|found| found.consumers),
             connections: arguments.pace.connections,
             latest_ms: figures.latest.as_secs_f64() * 1_000.0,
-            cpu: Cpu::used_in(flood.start.get().elapsed()),
+            cpu: flood.cpu.get().map(Cpu::from),
             workers: figures.workers.clone(),
             hosts: figures.hosts.clone(),
             failures: figures.failures.clone(),
@@ -154,8 +160,15 @@ impl Report {
                 .filter(|(figures, _)| figures.sent > 0)
                 .map(|(figures, step)| StepReport::new(figures, step.rate))
                 .collect(),
-            highest_rate: ramp.highest(),
-            broke: ramp.broke().map(Break::to_string),
+            highest_rate: rates.highest().filter(|_| flood.load.is_ramp),
+            broke: rates.broke().map(Break::to_string),
+            is_ramp: flood.load.is_ramp,
+            ended: match end {
+                _ if flood.signals.finish.is_cancelled() => "interrupted",
+                Some(End::Answered) => "complete",
+                Some(End::Interrupted) => "interrupted",
+                Some(End::GaveUp) | None => GAVE_UP,
+            },
             missed: goals::missed(limits, compared, p99),
             latency_us,
         }
@@ -168,6 +181,8 @@ impl Report {
             && self.asked.is_none_or(|asked| measured == asked)
             && self.lost == 0
             && self.failed == 0
+            && self.ended != GAVE_UP
+            && (!self.is_ramp || self.highest_rate.is_some())
             && self.missed.is_empty()
     }
 }
@@ -189,13 +204,14 @@ fn milliseconds(us: u64) -> f64 {
     us as f64 / 1_000.0
 }
 
-impl Cpu {
-    fn used_in(elapsed: Duration) -> Option<Self> {
-        let seconds = process::cpu_time()?.as_secs_f64();
-        Some(Self {
+impl From<(Duration, Duration)> for Cpu {
+    /// So much was used, in so much time.
+    fn from((used, time): (Duration, Duration)) -> Self {
+        let seconds = used.as_secs_f64();
+        Self {
             seconds,
-            cores: seconds / elapsed.as_secs_f64().max(f64::EPSILON),
-        })
+            cores: seconds / time.as_secs_f64().max(f64::EPSILON),
+        }
     }
 }
 

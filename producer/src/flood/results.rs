@@ -10,6 +10,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 
+const GONE: &str = "the results can no longer be written";
+
 /// Lines that may wait for the disk; then collecting waits too.
 const WAITING: usize = 256;
 
@@ -19,7 +21,7 @@ pub(super) struct Results {
     thread: JoinHandle<anyhow::Result<()>>,
 }
 
-/// The first answer of a job, as the ledger has it.
+/// The first answer of a job, as the books have it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct First {
     /// Which image the job carried, from 0 in the order of sending.
@@ -32,7 +34,7 @@ pub(super) struct First {
 #[derive(Debug, Serialize)]
 struct Line<'a> {
     job: &'a str,
-    /// Absent for a duplicate: the ledger forgets what is answered.
+    /// Absent for a duplicate: the books forget what is answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<usize>,
     duplicate: bool,
@@ -64,9 +66,15 @@ impl Results {
         Ok(Self { lines, thread })
     }
 
-    /// Adds a result that has just come; `first` unless its job was answered before. An error says
-    /// that the file is beyond writing; why, [`Self::finish`] tells.
-    pub(super) async fn add(&self, result: &JobResult, first: Option<First>) -> anyhow::Result<()> {
+    /// Waits until there is room for a line. An error says that the file is beyond writing; why,
+    /// [`Self::finish`] tells.
+    pub(super) async fn room(&self) -> anyhow::Result<()> {
+        self.lines.reserve().await.map(drop).context(GONE)
+    }
+
+    /// Adds a result that has just come, for which there is [`room`](Self::room); `first` unless its job
+    /// was answered before.
+    pub(super) fn add(&self, result: &JobResult, first: Option<First>) -> anyhow::Result<()> {
         let at = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -83,10 +91,7 @@ impl Results {
         })
         .context("cannot encode a result")?;
         line.push(b'\n');
-        if self.lines.send(line).await.is_err() {
-            bail!("the results can no longer be written");
-        }
-        Ok(())
+        self.lines.try_send(line).ok().context(GONE)
     }
 
     /// Waits until everything is in the file.
@@ -140,8 +145,8 @@ mod tests {
             image: 3,
             latency: Duration::from_micros(1_500),
         };
-        results.add(&result(), Some(first)).await.unwrap();
-        results.add(&result(), None).await.unwrap();
+        results.add(&result(), Some(first)).unwrap();
+        results.add(&result(), None).unwrap();
         results.finish().unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
@@ -165,7 +170,9 @@ mod tests {
     #[tokio::test]
     async fn a_full_disk_ends_the_flood_with_the_reason() {
         let results = Results::create(Path::new("/dev/full")).unwrap();
-        while results.add(&result(), None).await.is_ok() {}
+        while results.room().await.is_ok() {
+            let _ = results.add(&result(), None);
+        }
         let error = format!("{:#}", results.finish().unwrap_err());
         assert!(
             error.starts_with("cannot write the results to /dev/full: "),

@@ -7,9 +7,9 @@ use super::line::Verdict;
 use super::reading::{Images, Next};
 use crate::progress::{Progress, Status};
 use crate::source::Image;
-use crate::traffic::{self, Answered, Campaign, Outgoing};
+use crate::traffic::{self, Arrival, Campaign, Outgoing};
 use ncs_broker::Message;
-use ncs_protocol::{Encoding, Job, JobResult, topology};
+use ncs_protocol::{Encoding, Job, topology};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::future::poll_fn;
@@ -162,7 +162,12 @@ impl Campaign for Sending {
         Ok(())
     }
 
-    async fn answered(&self, result: JobResult, job: Option<Answered>) -> anyhow::Result<()> {
+    async fn room(&self) -> anyhow::Result<()> {
+        self.keeper.room().await.map(drop)
+    }
+
+    fn answered(&self, arrival: Arrival) -> anyhow::Result<()> {
+        let Arrival { result, job, .. } = arrival;
         let Some(image) = self.batch.description.image_of(&result.job_id) else {
             if self.foreign.replace(self.foreign.get() + 1) == 0 {
                 tracing::warn!(
@@ -178,9 +183,8 @@ impl Campaign for Sending {
             self.early.borrow_mut().insert(image);
         }
         let latency = job.map(|job| job.latency);
-        let room = self.keeper.room().await?;
-        room.send(Order::Line(image, Verdict::Answered(result, latency)));
-        Ok(())
+        self.keeper
+            .send(Order::Line(image, Verdict::Answered(result, latency)))
     }
 
     async fn secure(&self) -> anyhow::Result<()> {
@@ -198,6 +202,7 @@ impl Campaign for Sending {
         if let Some(progress) = self.progress.borrow_mut().as_mut() {
             progress.show(&Status {
                 done: lines,
+                images: lines,
                 overall: Some(overall),
                 state: *state,
                 ..Status::default()

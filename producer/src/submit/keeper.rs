@@ -75,6 +75,11 @@ impl Keeper {
         self.orders.try_reserve().ok()
     }
 
+    /// Gives an order for which there is room: nothing may have waited since [`room`](Self::room).
+    pub(super) fn send(&self, order: Order) -> anyhow::Result<()> {
+        self.orders.try_send(order).ok().context(GONE)
+    }
+
     /// Waits until what came before is on the disk.
     pub(super) async fn secure(&self) -> anyhow::Result<()> {
         let (secured, told) = oneshot::channel();

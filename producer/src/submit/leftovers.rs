@@ -4,7 +4,7 @@ use super::batch::Batch;
 use super::campaign::Sending;
 use super::marks::Mark;
 use crate::process;
-use crate::traffic::{Campaign, no_queue};
+use crate::traffic::{Arrival, Campaign, no_queue};
 use anyhow::{Context, bail};
 use ncs_broker::{Address, BrokerError, Connection};
 use ncs_protocol::{JobResult, ModelName, topology};
@@ -83,7 +83,14 @@ async fn drain(connection: &Connection, queue: &str, sending: &Sending) -> anyho
         let is_end = message.is_none();
         if let Some(delivery) = message {
             match JobResult::from_message(&delivery.properties, &delivery.body) {
-                Ok(result) => sending.answered(result, None).await?,
+                Ok(result) => {
+                    sending.room().await?;
+                    sending.answered(Arrival {
+                        result,
+                        job: None,
+                        redelivered: delivery.redelivered,
+                    })?;
+                }
                 Err(error) => tracing::warn!(%error, "this message in the result queue is none"),
             }
             last = Some(delivery.ticket);

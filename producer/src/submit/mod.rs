@@ -1,14 +1,14 @@
 //! `ncs-producer submit`: a batch of images, one line for each, however often it is interrupted.
 //!
-//! A batch is a folder beside its output ([`place`]): what it is ([`batch`]), which images it has
-//! ([`list`], made by [`listing`]), and what is known of each ([`marks`]). All of that is written before
-//! anything is sent. Then files are read ahead ([`reading`], within a [`budget`]), sent as a
-//! [`campaign`], and what comes of them is kept by one thread ([`keeper`]): the [`line`] of an image goes
-//! to the [`output`] and to the disk, then its mark is set, and only then is its result acked.
+//! A batch is a folder beside its output (`place`): what it is (`batch`), which images it has
+//! (`list`, made by `listing`), and what is known of each (`marks`). All of that is written before
+//! anything is sent. Then files are read ahead (`reading`, within a `budget`), sent as a
+//! `campaign`, and what comes of them is kept by one thread (`keeper`): the `line` of an image goes
+//! to the `output` and to the disk, then its mark is set, and only then is its result acked.
 //!
 //! So nothing that was answered is lost, and when a run was killed the next one knows: what has a line
 //! is done; what the broker has is waited for; and first of all it takes what waits for it
-//! ([`leftovers`]). Memory holds none of it but the images under way.
+//! (`leftovers`). Memory holds none of it but the images under way.
 
 mod batch;
 mod budget;
@@ -31,8 +31,8 @@ mod tally;
 use crate::cli::SubmitArgs;
 use crate::process;
 use crate::source::Preparation;
-use crate::traffic::window::{Choice, Found as FoundQueue};
-use crate::traffic::{End, Route, Traffic};
+use crate::traffic::window::Choice;
+use crate::traffic::{End, Route, Signals, Traffic};
 use anyhow::bail;
 use batch::{Batch, Complete, Description, Found, Wanted};
 use campaign::Sending;
@@ -194,15 +194,13 @@ impl Run<'_> {
             }
         }
         sending.begin(Images::read(self.batch, &self.preparation)?);
-        let traffic = Traffic::new(self.route(), sending, shutdown.clone());
-        let end = traffic.run(self.batch.is_kept(), |FoundQueue { consumers, window }| {
-            if self.arguments.window.is_none() {
-                tracing::info!(
-                    "{consumers} workers take jobs: {window} unanswered at most (--window)"
-                );
-            }
-        });
-        let end = end.await?;
+        // A second one ends the process: a batch loses nothing by that.
+        let signals = Signals {
+            finish: shutdown.clone(),
+            ..Signals::default()
+        };
+        let traffic = Traffic::new(self.route(), sending, signals);
+        let end = traffic.run(self.batch.is_kept(), |_| ()).await?;
         let connected = traffic.state().connected;
         Ok(Ended { end, connected })
     }

@@ -1,6 +1,6 @@
 //! Collecting: every result in the books, and acked when the campaign has it safe.
 
-use super::{Campaign, INTERVAL, Traffic};
+use super::{Arrival, Campaign, INTERVAL, Traffic};
 use ncs_broker::{BrokerError, Consumer, Ticket};
 use ncs_protocol::JobResult;
 use std::time::Instant;
@@ -25,7 +25,11 @@ impl<C: Campaign> Traffic<'_, C> {
                     };
                     let delivery = delivery?;
                     match JobResult::from_message(&delivery.properties, &delivery.body) {
-                        Ok(result) => self.enter(result).await?,
+                        Ok(result) => {
+                            // From here on nothing waits: what is in the books, the campaign has.
+                            self.campaign.room().await?;
+                            self.enter(result, delivery.redelivered)?;
+                        }
                         Err(error) => {
                             tracing::warn!(%error, "this message in the result queue is none");
                         }
@@ -54,14 +58,18 @@ impl<C: Campaign> Traffic<'_, C> {
         Ok(())
     }
 
-    async fn enter(&self, result: JobResult) -> anyhow::Result<()> {
+    fn enter(&self, result: JobResult, redelivered: bool) -> anyhow::Result<()> {
         let now = Instant::now();
         let job = self.books.borrow_mut().answered(&result.job_id, now);
         if job.is_some() {
             self.last_progress.set(now);
             self.window.give_back();
         }
-        self.campaign.answered(result, job).await
+        self.campaign.answered(Arrival {
+            result,
+            job,
+            redelivered,
+        })
     }
 
     fn queue_is_gone(&self) -> BrokerError {

@@ -4,7 +4,7 @@
 //! broker and the other back. Jobs that the broker may not have are published again after a broken
 //! connection, under their old ids; results are acked when the campaign has them safe.
 //!
-//! Reading order: this file, [`books`], [`sending`], [`collecting`], [`session`], [`silence`].
+//! Reading order: this file, `books`, `window`, `sending`, `collecting`, `session`, `silence`.
 
 mod books;
 mod collecting;
@@ -21,11 +21,12 @@ use ncs_broker::{Address, BrokerError, Message, Outage};
 use ncs_protocol::{JobResult, ModelName};
 use session::Session;
 use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use window::Window;
 
-/// How often a campaign is shown what there is, and results are acked.
+/// How often a campaign is shown what there is, and results are acked at least.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(200);
 
 /// What to send, and what becomes of the answers.
@@ -42,16 +43,18 @@ pub(crate) trait Campaign {
         Ok(())
     }
 
-    /// A result has come. `job` is what is known about its job when this is the first result of one of
-    /// this run's; further results have none, and neither have those of other runs.
-    async fn answered(&self, result: JobResult, job: Option<Answered>) -> anyhow::Result<()>;
+    /// Waits until a result can be taken in.
+    async fn room(&self) -> anyhow::Result<()>;
+
+    /// A result has come, for which there is [`room`](Self::room).
+    fn answered(&self, arrival: Arrival) -> anyhow::Result<()>;
 
     /// Makes the results safe that came until now: then they are acked.
     async fn secure(&self) -> anyhow::Result<()> {
         Ok(())
     }
 
-    /// Called every [`INTERVAL`].
+    /// Called every [`INTERVAL`], whatever else waits.
     fn show(&self, state: &State);
 }
 
@@ -79,6 +82,17 @@ pub(crate) struct Answered {
     pub(crate) latency: Duration,
 }
 
+/// A result, as it came.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) result: JobResult,
+    /// What is known about its job when this is the first result of one of this run's; further results
+    /// have none, and neither have those of other runs.
+    pub(crate) job: Option<Answered>,
+    /// The broker has handed it out before: we may have it already.
+    pub(crate) redelivered: bool,
+}
+
 /// What can be seen of a run.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct State {
@@ -97,8 +111,10 @@ pub(crate) struct State {
 pub(crate) enum End {
     /// All jobs are answered that were sent: all that there are, or those until a signal.
     Answered,
-    /// Nothing was answered for the timeout, or a signal came while there was no broker.
+    /// Nothing was answered for the timeout, or there was no broker for so long.
     GaveUp,
+    /// A signal came while there was no broker, or a second one while jobs were unanswered.
+    Interrupted,
 }
 
 /// How to bring jobs to the broker.
@@ -141,12 +157,21 @@ pub(crate) struct Traffic<'a, C> {
     last_progress: Cell<Instant>,
     /// When the broker was last asked whether it blocks publishers.
     asked: Cell<Instant>,
-    shutdown: CancellationToken,
+    signals: Signals,
+}
+
+/// What a person wants, or the system.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Signals {
+    /// Send no more, and wait for what is unanswered.
+    pub(crate) finish: CancellationToken,
+    /// Do not wait any longer.
+    pub(crate) stop: CancellationToken,
 }
 
 impl<'a, C: Campaign> Traffic<'a, C> {
-    /// To be [`run`](Self::run) until `shutdown`, which ends the sending.
-    pub(crate) fn new(route: Route, campaign: &'a C, shutdown: CancellationToken) -> Self {
+    /// To be [`run`](Self::run).
+    pub(crate) fn new(route: Route, campaign: &'a C, signals: Signals) -> Self {
         Self {
             window: Window::new(route.window),
             route,
@@ -159,7 +184,7 @@ impl<'a, C: Campaign> Traffic<'a, C> {
             connected: Cell::new(false),
             last_progress: Cell::new(Instant::now()),
             asked: Cell::new(Instant::now()),
-            shutdown,
+            signals,
         }
     }
 
@@ -173,18 +198,34 @@ impl<'a, C: Campaign> Traffic<'a, C> {
         keep: bool,
         begin: impl FnOnce(window::Found),
     ) -> anyhow::Result<End> {
-        let mut session = self.connect().await?;
-        let end = match self.look_at_queue(&session.link).await {
-            Ok(consumers) => {
-                begin(self.window.settle(consumers));
-                self.run_from(&mut session).await
+        let mut session = None;
+        let running = async {
+            tokio::select! {
+                connected = self.connect() => session = Some(connected?),
+                () = self.signals.finish.cancelled() => return Ok(End::Interrupted),
             }
-            Err(error) => Err(error),
+            if let Some(session) = &session {
+                let consumers = self.look_at_queue(&session.link).await?;
+                let found = self.window.settle(consumers);
+                if self.route.window == window::Choice::ByConsumers {
+                    tracing::info!("{found} (--window)");
+                }
+                begin(found);
+            }
+            self.run_from(&mut session).await
+        };
+        let end = tokio::select! {
+            end = running => end,
+            never = self.tell() => match never {},
+            () = self.signals.stop.cancelled() => Ok(End::Interrupted),
         };
         let all_answered =
             matches!(end, Ok(End::Answered)) && self.books.borrow().unanswered() == 0;
         // After a signal, answers to jobs of an earlier run may be yet to come.
-        let done = all_answered && !self.shutdown.is_cancelled();
+        let done = all_answered && !self.signals.finish.is_cancelled();
+        let Some(session) = session else {
+            return end;
+        };
         if done || !keep {
             let queue = &self.route.result_queue;
             // Without this it would wait a day for its expiry.
@@ -194,6 +235,14 @@ impl<'a, C: Campaign> Traffic<'a, C> {
         }
         session.close().await;
         end
+    }
+
+    /// Shows the campaign what there is, again and again, whatever else waits.
+    async fn tell(&self) -> Infallible {
+        loop {
+            self.campaign.show(&self.state());
+            tokio::time::sleep(INTERVAL).await;
+        }
     }
 
     /// What can be seen now.
@@ -206,60 +255,70 @@ impl<'a, C: Campaign> Traffic<'a, C> {
         }
     }
 
-    async fn run_from(&self, session: &mut Session) -> anyhow::Result<End> {
+    /// From link to link. Between them there is none: whoever still had the old one would be handed
+    /// results that nobody takes.
+    async fn run_from(&self, session: &mut Option<Session>) -> anyhow::Result<End> {
         let mut outage = Outage::default();
         loop {
             outage.over();
             self.connected.set(true);
-            let error = match self.serve(session).await {
+            let served = match session {
+                Some(session) => self.serve(session).await,
+                None => return Ok(End::Interrupted),
+            };
+            let error = match served {
                 Err(error) if is_temporary(&error) => error,
                 end => return end,
             };
+            *session = None;
             self.connected.set(false);
             self.queued.set(None);
             if self.all_sent.get() && self.books.borrow().unanswered() == 0 {
                 return Ok(End::Answered);
             }
-            match self.connect_again(error, &mut outage).await? {
-                Some(again) => *session = again,
-                None => return Ok(End::GaveUp),
+            tokio::select! {
+                again = self.connect_again(error, &mut outage) => match again? {
+                    Some(again) => *session = Some(again),
+                    None => return Ok(End::GaveUp),
+                },
+                () = self.signals.finish.cancelled() => return Ok(End::Interrupted),
             }
         }
     }
 
-    /// Until the broker is back; `None` when it does not come back, or nobody wants to wait.
+    /// Until the broker is back; `None` when it does not come back. May be dropped while it waits.
     async fn connect_again(
         &self,
         lost: anyhow::Error,
         outage: &mut Outage,
     ) -> Result<Option<Session>, BrokerError> {
         let timeout = self.route.timeout;
+        let (since, last_progress) = (Instant::now(), self.last_progress.get());
         let trying = async {
             outage.wait(&lost).await;
             loop {
                 match self.connect().await {
                     Err(error) if error.is_temporary() => {
-                        self.campaign.show(&self.state());
+                        // The fleet has had no chance to answer meanwhile. Where the broker is there at
+                        // once, it had: a link that breaks again and again is silence, too.
+                        self.last_progress.set(last_progress + since.elapsed());
                         outage.wait(&error).await;
                     }
                     connected => return connected,
                 }
             }
         };
-        tokio::select! {
-            session = trying => {
+        match tokio::time::timeout(timeout, trying).await {
+            Ok(session) => {
                 let session = session?;
                 tracing::info!("connected again");
-                // The fleet has had no chance to answer meanwhile.
-                self.last_progress.set(Instant::now());
                 Ok(Some(session))
             }
-            () = tokio::time::sleep(timeout) => {
+            Err(_elapsed) => {
                 let timeout = humantime::format_duration(timeout);
                 tracing::error!("no broker for {timeout}; giving up");
                 Ok(None)
             }
-            () = self.shutdown.cancelled() => Ok(None),
         }
     }
 

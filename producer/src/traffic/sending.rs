@@ -1,6 +1,7 @@
 //! Sending: new jobs within the window, and again what the last connection left unconfirmed.
 
 use super::books::Unconfirmed;
+use super::window::Choice;
 use super::{Campaign, Traffic};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -13,9 +14,11 @@ const MAX_UNCONFIRMED: usize = 8;
 /// A wider window is there for a faster fleet, which takes more messages per round trip. So many
 /// jobs of the window for one unconfirmed message.
 const WINDOW_PER_UNCONFIRMED: usize = 32;
+/// At most, on each connection.
+const MOST_UNCONFIRMED: usize = 8 * MAX_UNCONFIRMED;
 /// Without a window nothing but this holds a producer back, so it goes by what the broker has to carry:
 /// with 150 kB each, 8 messages take a twelfth of their share from workers that 4 leave alone, and are
-/// no faster. docs/measuring.md has the figures.
+/// no faster.
 const MAX_UNCONFIRMED_BYTES: usize = 512 << 10;
 
 /// What may wait for its confirm.
@@ -26,20 +29,21 @@ struct Unconfirmable {
 }
 
 impl Unconfirmable {
-    /// Of a window of unanswered jobs.
-    fn of(window: u32) -> Self {
-        let most = 8 * MAX_UNCONFIRMED;
-        if window >= super::window::MOST_UNANSWERED {
-            return Self {
-                messages: most,
-                bytes: MAX_UNCONFIRMED_BYTES,
-            };
-        }
-        let messages = window as usize / WINDOW_PER_UNCONFIRMED;
-        Self {
-            messages: messages.clamp(MAX_UNCONFIRMED, most),
-            bytes: usize::MAX,
-        }
+    /// With so many unanswered jobs, over so many connections.
+    fn of((choice, window): (Choice, u32), connections: usize) -> Self {
+        let (messages, bytes) = match choice {
+            Choice::Unlimited => (MOST_UNCONFIRMED, MAX_UNCONFIRMED_BYTES),
+            // What is due is sent; a schedule that the broker cannot follow is what is to be found out.
+            Choice::BySchedule => (MOST_UNCONFIRMED * connections, usize::MAX),
+            Choice::ByConsumers | Choice::Jobs(_) => {
+                let messages = window as usize / WINDOW_PER_UNCONFIRMED;
+                (
+                    messages.clamp(MAX_UNCONFIRMED, MOST_UNCONFIRMED),
+                    usize::MAX,
+                )
+            }
+        };
+        Self { messages, bytes }
     }
 }
 
@@ -50,7 +54,7 @@ impl<C: Campaign> Traffic<'_, C> {
     /// Publishes what the last connection left unconfirmed, then new jobs until there are no more.
     pub(super) async fn send(&self, publishers: &[Publisher]) -> anyhow::Result<()> {
         let mut confirming = FuturesUnordered::new();
-        let allowed = Unconfirmable::of(self.window.jobs());
+        let allowed = Unconfirmable::of(self.window.choice(), publishers.len());
         let mut bytes = 0;
         let mut publishers = publishers.iter().cycle();
         let mut again = self.books.borrow().unconfirmed().into_iter();
@@ -97,7 +101,7 @@ impl<C: Campaign> Traffic<'_, C> {
         };
         let next = tokio::select! {
             next = next => next?,
-            () = self.shutdown.cancelled() => None,
+            () = self.signals.finish.cancelled() => None,
         };
         let Some(job) = next else {
             return Ok(Next::NoMore);

@@ -15,7 +15,7 @@ const HELD_UP: Duration = Duration::from_secs(1);
 const LOOK_AT_QUEUE: Duration = Duration::from_secs(1);
 
 impl<C: Campaign> Traffic<'_, C> {
-    /// Shows what there is, until jobs are unanswered and none was answered for too long.
+    /// Until jobs are unanswered and none was answered for too long.
     pub(super) async fn watch(&self, link: &Link, publishers: &[Publisher]) -> anyhow::Result<End> {
         let looking = async {
             let queue = topology::jobs_queue(&self.route.model);
@@ -30,7 +30,6 @@ impl<C: Campaign> Traffic<'_, C> {
         };
         let watching = async {
             while !self.has_timed_out(publishers).await? {
-                self.campaign.show(&self.state());
                 tokio::time::sleep(INTERVAL).await;
             }
             Ok(End::GaveUp)

@@ -1,6 +1,7 @@
 //! How many jobs may be unanswered.
 
 use std::cell::Cell;
+use std::fmt;
 use tokio::sync::Semaphore;
 
 /// Unanswered jobs for each consumer of the queue, where the user names no number. A worker takes 4 for
@@ -21,6 +22,8 @@ pub(crate) enum Choice {
     Jobs(u32),
     /// As many as the broker takes: up to [`MOST_UNANSWERED`].
     Unlimited,
+    /// As many as become due: up to the same.
+    BySchedule,
 }
 
 /// What was found at the start.
@@ -30,6 +33,18 @@ pub(crate) struct Found {
     pub(crate) consumers: u32,
     /// Jobs unanswered at most.
     pub(crate) window: u32,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { consumers, window } = self;
+        let of = if *consumers == 1 {
+            "consumer"
+        } else {
+            "consumers"
+        };
+        write!(f, "up to {window} jobs unanswered, for {consumers} {of}")
+    }
 }
 
 /// A permit for each job that may still be unanswered.
@@ -49,7 +64,7 @@ impl Choice {
                 .saturating_mul(PER_CONSUMER)
                 .min(MOST_BY_ITSELF),
             Self::Jobs(jobs) => jobs.min(MOST_UNANSWERED),
-            Self::Unlimited => MOST_UNANSWERED,
+            Self::Unlimited | Self::BySchedule => MOST_UNANSWERED,
         }
     }
 }
@@ -72,9 +87,9 @@ impl Window {
         Found { consumers, window }
     }
 
-    /// Jobs unanswered at most.
-    pub(super) fn jobs(&self) -> u32 {
-        self.jobs.get()
+    /// What the user wants, and how many jobs that is.
+    pub(super) fn choice(&self) -> (Choice, u32) {
+        (self.choice, self.jobs.get())
     }
 
     /// Waits until there is room for one more. May be dropped while it waits.

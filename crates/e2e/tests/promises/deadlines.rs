@@ -68,7 +68,13 @@ fn a_job_whose_time_passes_in_a_workers_hands_is_not_inferred() {
     let arguments = ["--requests-per-stick", "1", "--prefetch", "3"];
     let worker = stage.worker(&arguments);
     // An inference takes 7.3 s.
-    stage.sticks.set("1.1", State::Slow(300.0)).expect("set");
+    let slow = State::Slow(300.0);
+    stage.sticks.set("1.1", slow).expect("set");
+    let in_effect = poll_until(Duration::from_secs(20), || {
+        let stats = stage.sticks.stats(worker.id()).expect("stats");
+        (stats.sticks["1.1"].state == slow.to_string()).then_some(())
+    });
+    in_effect.expect("a slow stick");
     let before = inferences(&stage, &worker);
     block_on(async {
         let mut client = stage.client().await;

@@ -45,24 +45,24 @@ impl Report {
     /// Writes the report for people to standard output, and as JSON and CSV where they were asked for.
     /// What goes to `-` has standard output to itself, and people read standard error.
     pub(crate) fn write(&self, outputs: &OutputArgs) -> anyhow::Result<()> {
-        let is_taken = [&outputs.json, &outputs.csv]
-            .into_iter()
-            .flatten()
-            .any(|path| path == Path::new(STDOUT));
-        if is_taken {
-            print(&mut std::io::stderr(), self.to_string().as_bytes())?;
-        } else {
-            print(&mut std::io::stdout(), self.to_string().as_bytes())?;
-        }
+        // Files first: whoever reads standard output may have gone.
+        let mut on_stdout = None;
         if let Some(path) = &outputs.json {
             let mut json = serde_json::to_vec_pretty(self).context("cannot encode the report")?;
             json.push(b'\n');
-            put(path, &json)?;
+            on_stdout = on_stdout.or(put(path, json)?);
         }
         if let Some(path) = &outputs.csv {
-            put(path, &self.csv()?)?;
+            on_stdout = on_stdout.or(put(path, self.csv()?)?);
         }
-        Ok(())
+        let text = self.to_string();
+        match on_stdout {
+            Some(taken) => {
+                print(&mut std::io::stderr(), text.as_bytes())?;
+                print(&mut std::io::stdout(), &taken)
+            }
+            None => print(&mut std::io::stdout(), text.as_bytes()),
+        }
     }
 
     /// A row for each step.
@@ -77,12 +77,14 @@ impl Report {
     }
 }
 
-fn put(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+/// Writes a file; what is for standard output comes back.
+fn put(path: &Path, bytes: Vec<u8>) -> anyhow::Result<Option<Vec<u8>>> {
     if path == Path::new(STDOUT) {
-        return print(&mut std::io::stdout(), bytes);
+        return Ok(Some(bytes));
     }
     std::fs::write(path, bytes)
-        .with_context(|| format!("cannot write the report to {}", path.display()))
+        .with_context(|| format!("cannot write the report to {}", path.display()))?;
+    Ok(None)
 }
 
 fn print(to: &mut impl Write, bytes: &[u8]) -> anyhow::Result<()> {

@@ -3,12 +3,13 @@
 use super::{Latency, Report, StepReport};
 use crate::flood::figures::FailureCount;
 use crate::flood::histogram::Bars;
+use crate::flood::load::Rounded;
 use std::fmt;
 
 /// A job that was sent so long after it was due was not sent on time.
 const LATE_MS: f64 = 100.0;
-/// A fleet that answers less than so much of what was due did not keep up.
-const KEPT_UP: f64 = 0.98;
+/// A producer that takes so much of a core is near its own limit: one thread moves the messages.
+const BUSY: f64 = 0.9;
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -18,31 +19,33 @@ impl fmt::Display for Report {
         if self.steps.len() > 1 {
             self.table(f)?;
         }
-        if let Some(rate) = self.highest_rate {
-            writeln!(
-                f,
-                "held        {rate}/s is the highest rate that the fleet held"
-            )?;
+        if self.is_ramp {
+            self.ramp(f)?;
         }
-        if let Some(broke) = &self.broke {
-            writeln!(f, "limit       {broke}")?;
+        for (host, answers) in &self.hosts {
+            writeln!(f, "host        {host}: {answers} answers")?;
         }
-        for (host, images) in &self.hosts {
-            writeln!(f, "host        {host}: {images} images")?;
-        }
-        for (worker, images) in &self.workers {
-            writeln!(f, "worker      {worker}: {images} images")?;
+        for (worker, answers) in &self.workers {
+            writeln!(f, "worker      {worker}: {answers} answers")?;
         }
         for (code, FailureCount { count, example }) in &self.failures {
             writeln!(f, "failure     {count} x {code}, for example: {example}")?;
         }
         if let Some(cpu) = self.cpu {
+            let busy = if cpu.cores > BUSY {
+                ": it measures itself; flood from a second host too"
+            } else {
+                ""
+            };
             writeln!(
                 f,
-                "producer    {:.1} s of CPU, {:.0} % of one core",
+                "producer    {:.1} s of CPU, {:.0} % of one core{busy}",
                 cpu.seconds,
                 cpu.cores * 100.0
             )?;
+        }
+        if self.ended != "complete" {
+            writeln!(f, "ended       {}", self.ended)?;
         }
         for missed in &self.missed {
             writeln!(f, "missed      {missed}")?;
@@ -83,17 +86,12 @@ impl Report {
             self.images_per_second, self.seconds
         )?;
         let is_open = self.due_per_second().is_some();
-        if let Some(due) = self
-            .due_per_second()
-            .filter(|_| self.highest_rate.is_none())
-        {
-            let kept_up = self.broke.is_some() || self.images_per_second >= due * KEPT_UP;
-            let behind = if kept_up {
-                ""
-            } else {
-                ": the fleet did not keep up, and latency grows with the time that this goes on"
-            };
-            writeln!(f, "due         {due}/s{behind}")?;
+        if let Some(due) = self.due_per_second().filter(|_| !self.is_ramp) {
+            write!(f, "due         {}/s", Rounded(due))?;
+            match &self.broke {
+                Some(broke) => writeln!(f, "; the fleet did not keep up: it {broke}")?,
+                None => writeln!(f)?,
+            }
         }
         if is_open && self.latest_ms > LATE_MS {
             writeln!(
@@ -123,6 +121,23 @@ impl Report {
         self.steps.last()?.jobs_due_per_second
     }
 
+    fn ramp(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.highest_rate.map(Rounded) {
+            Some(rate) => writeln!(
+                f,
+                "held        {rate}/s is the highest rate that the fleet held"
+            )?,
+            None => writeln!(f, "held        none of the rates; begin lower")?,
+        }
+        match &self.broke {
+            Some(broke) => writeln!(f, "limit       {broke}"),
+            None => writeln!(
+                f,
+                "limit       not found: it held all of them; go on higher"
+            ),
+        }
+    }
+
     fn table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
@@ -133,7 +148,7 @@ impl Report {
             let latency = step.latency_ms;
             let due = step
                 .jobs_due_per_second
-                .map_or("-".to_owned(), |due| due.to_string());
+                .map_or("-".to_owned(), |due| Rounded(due).to_string());
             let unanswered = step
                 .unanswered_at_end
                 .map_or("-".to_owned(), |n| n.to_string());
