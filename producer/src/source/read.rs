@@ -2,7 +2,7 @@
 
 use super::{Image, Kind, MAX_SENT_BYTES};
 use ncs_protocol::ImageType;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -15,6 +15,9 @@ pub enum ReadError {
     /// The system refuses.
     #[error("cannot be read: {0}")]
     Unreadable(#[from] io::Error),
+    /// Reading it could wait for ever, or never end.
+    #[error("is {0}, not a file")]
+    NotAFile(&'static str),
     /// Nothing is in it.
     #[error("is empty")]
     Empty,
@@ -35,7 +38,7 @@ impl ReadError {
     /// Whether the file could be read, and is just not what can be sent.
     #[must_use]
     pub fn is_about_content(&self) -> bool {
-        !matches!(self, Self::Unreadable(_))
+        !matches!(self, Self::Unreadable(_) | Self::NotAFile(_))
     }
 }
 
@@ -45,6 +48,11 @@ impl ReadError {
 /// # Errors
 /// Any [`ReadError`]. What is no image, or too large, is not read to its end.
 pub fn read(path: &Path, most: usize) -> Result<Image, ReadError> {
+    // Before it is opened: to open a pipe waits for a writer.
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(ReadError::NotAFile(kind_of(&metadata)));
+    }
     let mut file = File::open(path)?;
     let mut bytes = Vec::new();
     Read::take(&mut file, SIGNATURE_BYTES).read_to_end(&mut bytes)?;
@@ -58,7 +66,7 @@ pub fn read(path: &Path, most: usize) -> Result<Image, ReadError> {
         let known = ImageType::of_content(&bytes).map(Kind::Image);
         known.ok_or_else(|| ReadError::NotAnImage(bytes.escape_ascii().to_string()))?
     };
-    // A pipe has no length, and a file can grow: the reading is held to it, too.
+    // A file can grow: the reading is held to it, too.
     let too_large = |bytes: u64| bytes > most as u64;
     let len = file.metadata()?.len();
     let more = most.saturating_add(1).saturating_sub(bytes.len()) as u64;
@@ -75,6 +83,25 @@ pub fn read(path: &Path, most: usize) -> Result<Image, ReadError> {
         return Err(ReadError::TooLarge { most, remedy });
     }
     Ok(Image { kind, bytes })
+}
+
+/// What it is that is no regular file.
+fn kind_of(metadata: &Metadata) -> &'static str {
+    if metadata.is_dir() {
+        return "a folder";
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        let kind = metadata.file_type();
+        if kind.is_fifo() {
+            return "a pipe";
+        }
+        if kind.is_socket() {
+            return "a socket";
+        }
+    }
+    "a device"
 }
 
 /// A file's first bytes, enough to tell an image by.
@@ -114,7 +141,6 @@ mod tests {
         let folder = Folder::new();
         let missing = failure(&folder.path("missing.jpg"));
         assert!(missing.starts_with("cannot be read: No such"), "{missing}");
-        assert!(failure(&folder.path("")).contains("directory"));
         assert_eq!(failure(&folder.write("empty.jpg", b"")), "is empty");
         let text = failure(&folder.write("text.jpg", b"GIF89a, once upon a time"));
         assert_eq!(
@@ -133,15 +159,17 @@ mod tests {
         assert!(error.to_string().contains("--prepare 224"), "{error}");
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(unix)]
     #[test]
-    fn what_never_ends_is_capped_too() {
+    fn what_is_no_file_is_not_read() {
         let folder = Folder::new();
+        let pipe = folder.path("pipe.jpg");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        assert_eq!(failure(&pipe), "is a pipe, not a file");
         std::os::unix::fs::symlink("/dev/zero", folder.path("zeros.tensor")).unwrap();
-        let error = read(&folder.path("zeros.tensor"), 1 << 20).unwrap_err();
-        assert!(
-            error.to_string().starts_with("has more than 1 MiB"),
-            "{error}"
-        );
+        let zeros = failure(&folder.path("zeros.tensor"));
+        assert_eq!(zeros, "is a device, not a file");
+        assert_eq!(failure(&folder.path("")), "is a folder, not a file");
     }
 }
