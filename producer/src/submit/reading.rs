@@ -167,7 +167,7 @@ fn read_all(work: &channel::Receiver<Work>, preparation: &Preparation, mut prepa
 fn read(path: &Path, preparation: &Preparation, prepare: &mut Prepare) -> Result<Image, Failure> {
     let image = source::read(path, preparation.max_file_bytes()).map_err(|error| Failure {
         code: match error {
-            ReadError::Unreadable(_) => Code::Unreadable,
+            ReadError::Unreadable(_) | ReadError::NotAFile(_) => Code::Unreadable,
             ReadError::Empty | ReadError::NotAnImage(_) => Code::NotAnImage,
             ReadError::TooLarge { .. } => Code::TooLarge,
         },

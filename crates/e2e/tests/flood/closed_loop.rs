@@ -7,6 +7,7 @@ use ncs_e2e::http::http_get;
 use ncs_e2e::poll_until;
 use ncs_e2e::producer::{Finished, Producer};
 use ncs_e2e::rabbitmq::Release;
+use ncs_e2e::sticks::State;
 use serde_json::Value;
 
 fn flood(stage: &Stage, arguments: &[&str]) -> Finished {
@@ -95,6 +96,28 @@ fn a_goal_that_is_missed_is_told_and_sets_the_exit_code() {
         assert!(missed.stdout.contains(told), "{missed:?}");
         assert_eq!(report(&missed)["lost"], 0);
     }
+    drain(worker);
+    stage.end();
+}
+
+#[test]
+fn a_flood_that_gives_up_is_no_success_and_says_why_it_ended() {
+    let _alone = alone();
+    let stage = Stage::with_sticks(Release::V3, 1);
+    let worker = stage.worker(&[]);
+    let arguments = ["--duration", "170s", "--window", "8", "--timeout", "3s"];
+    let producer = Producer::flood(&stage.flood(&arguments)).expect("started");
+    wait_for(&worker, CLASSIFIED, |jobs| jobs >= 30.0);
+    stage.sticks.set("1.1", State::Hanging).expect("set");
+    let finished = producer.finish(LIMIT).expect("finished");
+    assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+    assert_eq!(report(&finished)["ended"], "gave up");
+    assert_eq!(report(&finished)["lost"], 8);
+    assert!(
+        finished.stdout.contains("\nended       gave up"),
+        "{finished:?}"
+    );
+    stage.sticks.set("1.1", State::Ok).expect("set");
     drain(worker);
     stage.end();
 }
