@@ -40,6 +40,19 @@ impl Preparation {
             Self::Shrink(_) | Self::Tensor(..) => MAX_FILE_BYTES,
         }
     }
+
+    /// What an image of so many bytes takes in memory at most, before and after: a tensor has its size
+    /// whatever it was made of, and a JPEG is smaller than its pixels.
+    #[must_use]
+    pub fn bytes_of(&self, file: usize) -> usize {
+        match self {
+            Self::Original => file,
+            Self::Shrink(size) => {
+                file.max((size.width as usize).saturating_mul(size.height as usize) * 3)
+            }
+            Self::Tensor(input, _) => file.max(input.byte_len()),
+        }
+    }
 }
 
 /// Why one image was not prepared. The next one may be.

@@ -48,12 +48,17 @@ impl ReadError {
 /// # Errors
 /// Any [`ReadError`]. What is no image, or too large, is not read to its end.
 pub fn read(path: &Path, most: usize) -> Result<Image, ReadError> {
-    // Before it is opened: to open a pipe waits for a writer.
+    // To open a pipe waits for a writer. A folder that is yielded instead of its files is opened: why it
+    // could not be looked into comes first.
     let metadata = std::fs::metadata(path)?;
-    if !metadata.is_file() {
+    let file = if metadata.is_file() || metadata.is_dir() {
+        Some(File::open(path)?)
+    } else {
+        None
+    };
+    let Some(mut file) = file.filter(|_| metadata.is_file()) else {
         return Err(ReadError::NotAFile(kind_of(&metadata)));
-    }
-    let mut file = File::open(path)?;
+    };
     let mut bytes = Vec::new();
     Read::take(&mut file, SIGNATURE_BYTES).read_to_end(&mut bytes)?;
     if bytes.is_empty() {

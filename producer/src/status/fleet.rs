@@ -5,8 +5,8 @@ use ncs_protocol::topology::{DEAD, RESULTS_QUEUE, UNANSWERED, jobs_queue, suspec
 use serde::Serialize;
 use std::collections::BTreeSet;
 
-/// What the queues begin with that producers declare for themselves: a session's and a batch's.
-const OWN_QUEUES: [&str; 2] = ["ncs.results.", "ncs.batch."];
+/// What the queues begin with that producers declare for themselves.
+const OWN_QUEUES: &str = "ncs.results.";
 
 /// One look.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -114,7 +114,7 @@ impl Role {
             _ => {}
         }
         let rest = queue.strip_prefix("ncs.")?;
-        if OWN_QUEUES.iter().any(|own| queue.starts_with(own)) {
+        if queue.starts_with(OWN_QUEUES) {
             return Some((Self::Own, None));
         }
         let model = rest.split_once('.').and_then(|(_, name)| name.parse().ok());
@@ -174,7 +174,6 @@ mod tests {
             ("ncs.suspects.m", Role::Suspects, Some("m")),
             ("ncs.results", Role::Results, None),
             ("ncs.results.01a20ab8", Role::Own, None),
-            ("ncs.batch.photos", Role::Own, None),
             ("ncs.dead", Role::Dead, None),
             ("ncs.dead.unanswered", Role::Unanswered, None),
             ("ncs.jobs", Role::Other, None),

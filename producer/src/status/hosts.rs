@@ -48,7 +48,7 @@ pub(super) fn of(consumers: &[Value], connections: &[Value], channels: &[Value])
         host.workers += 1;
         host.models.insert(worker.model.to_owned());
     }
-    let mut consuming = BTreeSet::new();
+    let (mut consuming, mut counted) = (BTreeSet::new(), BTreeSet::new());
     for row in consumers {
         let queue = text(row, "/queue/name").and_then(Role::of);
         let Some((role @ (Role::Jobs | Role::Suspects), Some(model))) = queue else {
@@ -64,8 +64,9 @@ pub(super) fn of(consumers: &[Value], connections: &[Value], channels: &[Value])
             let address = text(row, "/channel_details/peer_host").unwrap_or("?");
             entry(&mut hosts, address, true)
         };
-        let channel = text(row, "/channel_details/name").and_then(|name| in_hand.get(name));
-        if let Some(jobs) = channel {
+        // A channel may have several consumers: what it has in hand counts once.
+        let channel = text(row, "/channel_details/name").filter(|name| counted.insert(*name));
+        if let Some(jobs) = channel.and_then(|name| in_hand.get(name)) {
             *host.in_hand.get_or_insert(0) += jobs;
         }
         // Suspects are tried while no jobs are taken, so they do not add to what may be in hand.

@@ -23,6 +23,8 @@ const VERSION: u32 = 1;
 pub(super) struct Wanted {
     pub(super) name: Option<String>,
     pub(super) model: String,
+    /// The broker, without credentials.
+    pub(super) broker: String,
     pub(super) format: Format,
     pub(super) top_k: Option<u32>,
     /// What becomes of images before they are sent, if anything.
@@ -39,6 +41,8 @@ pub(super) struct Description {
     pub(super) id: String,
     pub(super) name: Option<String>,
     pub(super) model: String,
+    /// The broker, without credentials.
+    pub(super) broker: String,
     /// Where its results come, and nobody else's.
     pub(super) result_queue: String,
     pub(super) format: Format,
@@ -85,8 +89,8 @@ pub(super) struct Batch {
 pub(super) enum Found {
     /// A batch that goes on, or begins to.
     Begun(Box<Batch>),
-    /// Nothing is missing.
-    Complete(Description, Complete),
+    /// Nothing is missing of so many images.
+    Complete(u64, Complete),
     /// No complete list.
     Nothing(Folder),
 }
@@ -179,7 +183,18 @@ impl Batch {
         }
         description.compare(wanted)?;
         if let Some(complete) = description.complete {
-            return Ok(Found::Complete(description, complete));
+            if let Place::File(output) = place
+                && !output.exists()
+            {
+                bail!(
+                    "this batch was completed, and its output, {}, is gone; put it back, or begin anew with \
+                     another --out",
+                    output.display()
+                );
+            }
+            // A kill may have come before.
+            files.reduce();
+            return Ok(Found::Complete(description.images, complete));
         }
         let folder = description.folder.path();
         let batch = Self {
@@ -210,6 +225,7 @@ impl Batch {
             id,
             name: wanted.name,
             model: wanted.model,
+            broker: wanted.broker,
             format: wanted.format,
             top_k: wanted.top_k,
             prepare: wanted.prepare,
@@ -244,6 +260,11 @@ impl Batch {
                 Output::open(path, format, &mut Recovery { batch, tally })
             }
         }
+    }
+
+    /// Which file says what it is.
+    pub(super) fn described_in(&self) -> String {
+        self.files.shown(super::place::DESCRIPTION)
     }
 
     /// Whether it can be resumed.
@@ -302,12 +323,15 @@ impl Reader for Recovery<'_> {
         Ok(())
     }
 
-    /// Nobody knows where its job is, so it is sent anew.
+    /// Its job may wait at the broker still, or be lost: the broker will tell.
     fn is_cut_off(&mut self, image: u64) -> anyhow::Result<()> {
         anyhow::ensure!(
             image < self.batch.description.images,
             "there is no image {image}"
         );
-        Ok(self.batch.marks.set(image, Mark::Unsent)?)
+        if self.batch.marks.get(image)? == Mark::Sent {
+            self.batch.marks.set(image, Mark::Overdue)?;
+        }
+        Ok(())
     }
 }

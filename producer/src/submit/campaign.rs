@@ -74,10 +74,11 @@ impl Sending {
         (self.start.get().elapsed(), lines)
     }
 
-    /// The end of it: what is to be kept goes to the disk.
-    pub(super) fn into_keeper(self) -> Keeper {
+    /// The end of it: what is to be kept goes to the disk, and so do the images that the broker has and the
+    /// keeper does not know of yet.
+    pub(super) fn into_keeper(self) -> (Keeper, Vec<u64>) {
         drop(self.progress);
-        self.keeper
+        (self.keeper, self.confirmed.take())
     }
 
     /// Whether an image that comes next was answered meanwhile.
@@ -90,7 +91,9 @@ impl Sending {
 
     /// Tells the keeper what the broker has, if it has time to listen.
     fn tell_confirmed(&self) {
-        if let Some(room) = self.keeper.room_now() {
+        if !self.confirmed.borrow().is_empty()
+            && let Some(room) = self.keeper.room_now()
+        {
             room.send(Order::Sent(self.confirmed.take()));
         }
     }
@@ -192,9 +195,7 @@ impl Campaign for Sending {
     }
 
     fn show(&self, state: &traffic::State) {
-        if !self.confirmed.borrow().is_empty() {
-            self.tell_confirmed();
-        }
+        self.tell_confirmed();
         let lines = self.keeper.lines();
         let (elapsed, lines_of_this_run) = self.pace();
         #[expect(clippy::cast_precision_loss, reason = "a number of images fits")]

@@ -92,8 +92,10 @@ impl Keeper {
         self.lines.load(Ordering::Relaxed)
     }
 
-    /// Waits until everything is on the disk.
-    pub(super) fn finish(self) -> anyhow::Result<Kept> {
+    /// Blocks until everything is on the disk; the broker has the jobs of these images, too.
+    pub(super) fn finish(self, sent: Vec<u64>) -> anyhow::Result<Kept> {
+        // If it cannot be written, the thread tells why.
+        let _ = self.orders.blocking_send(Order::Sent(sent));
         drop(self.orders);
         match self.thread.join() {
             Ok(kept) => kept,
@@ -187,7 +189,7 @@ impl Kept {
         for (image, mark) in (0..).zip(batch.marks.all()) {
             let message = match mark? {
                 Mark::Done => continue,
-                Mark::Sent => sent,
+                Mark::Sent | Mark::Overdue => sent,
                 Mark::Unsent => unsent,
             };
             let verdict = Verdict::Failed(Failure {
@@ -227,6 +229,7 @@ mod tests {
         Wanted {
             name: None,
             model: "m".to_owned(),
+            broker: "amqp://localhost:5672".to_owned(),
             format,
             top_k: None,
             prepare: None,
@@ -236,7 +239,7 @@ mod tests {
 
     fn begin(output: &Path, format: Format, images: u8) -> Arc<Batch> {
         let place = Place::of(output);
-        let folder = place.take().unwrap();
+        let folder = place.take(false).unwrap();
         let mut listing = Listing::begin(&folder).unwrap();
         for image in 0..images {
             listing.add(&[b'a' + image]).unwrap();
@@ -246,7 +249,7 @@ mod tests {
 
     fn again(output: &Path, format: Format) -> Arc<Batch> {
         let place = Place::of(output);
-        match Batch::find(&place, place.take().unwrap(), &wanted(format)).unwrap() {
+        match Batch::find(&place, place.take(true).unwrap(), &wanted(format)).unwrap() {
             Found::Begun(batch) => Arc::new(*batch),
             other => panic!("{other:?}"),
         }
@@ -306,8 +309,8 @@ mod tests {
 
             let batch = again(&output, format);
             let mut kept = Kept::open(&batch).unwrap();
-            let expected = [Mark::Done, Mark::Unsent, Mark::Done, Mark::Unsent];
-            assert_eq!(marks(&batch), expected, "both are tried again");
+            let expected = [Mark::Done, Mark::Overdue, Mark::Done, Mark::Unsent];
+            assert_eq!(marks(&batch), expected, "the broker may have one of them");
             for image in [3, 1] {
                 kept.line(image, &failed()).unwrap();
             }
@@ -352,6 +355,8 @@ mod tests {
         keeper.secure().await.unwrap();
         assert_eq!(std::fs::read_to_string(&output).unwrap().lines().count(), 1);
         assert_eq!(marks(&batch), [Mark::Unsent, Mark::Done]);
-        assert_eq!(keeper.finish().unwrap().tally.failed, 1);
+        let finishing = tokio::task::spawn_blocking(|| keeper.finish(vec![0]));
+        assert_eq!(finishing.await.unwrap().unwrap().tally.failed, 1);
+        assert_eq!(marks(&batch), [Mark::Sent, Mark::Done]);
     }
 }

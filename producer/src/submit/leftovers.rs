@@ -32,8 +32,9 @@ pub(super) async fn check_model(address: &Address, model: &ModelName) -> anyhow:
     }
 }
 
-/// Keeps the answers that wait. Where their queue is gone, so are they, and those that are yet to come:
-/// their images are unsent then.
+/// Keeps the answers that wait, and finds out which jobs are yet to be answered. Where the result queue is
+/// gone, so are all answers: their images are unsent then. Jobs that a run has given up are waited for
+/// as long as any job waits in the queue of the model, and are lost otherwise.
 pub(super) async fn collect(
     address: &Address,
     batch: &Arc<Batch>,
@@ -44,19 +45,61 @@ pub(super) async fn collect(
         Connection::open(address, &process::connection_name("submit --resume")).await?;
     let state = alone(&connection, queue).await;
     let collected = match state {
-        Ok(()) => drain(&connection, queue, sending).await,
-        Err(error) if matches!(error.downcast_ref(), Some(BrokerError::NotFound(_))) => {
-            let batch = Arc::clone(batch);
-            let forgetting =
-                tokio::task::spawn_blocking(move || batch.marks.replace(Mark::Sent, Mark::Unsent));
-            forgetting
-                .await?
-                .context("cannot write the batch's progress")
+        Ok(()) => {
+            drain(&connection, queue, sending).await?;
+            let now = overdue(&connection, batch).await?;
+            replace(batch, vec![(Mark::Overdue, now)]).await
+        }
+        Err(error) if is_absent(&error) => {
+            same_broker(address, batch)?;
+            let lost = [Mark::Sent, Mark::Overdue].map(|mark| (mark, Mark::Unsent));
+            replace(batch, lost.into()).await
         }
         Err(error) => Err(error),
     };
     connection.close().await;
     collected
+}
+
+fn is_absent(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(BrokerError::NotFound(_)))
+}
+
+/// An error where this may be another broker than the one that the batch was begun with: that one may
+/// have its answers.
+fn same_broker(address: &Address, batch: &Batch) -> anyhow::Result<()> {
+    let (here, begun) = (address.to_string(), &batch.description.broker);
+    if here == *begun {
+        return Ok(());
+    }
+    bail!(
+        "{here} has no answers for this batch, which was begun with {begun}: resume it with that broker \
+         (--amqp-url). If it is gone for good, write {here} into {}: then what it had is sent again",
+        batch.described_in()
+    )
+}
+
+/// What jobs are that a run has given up: still with the broker, or lost.
+async fn overdue(connection: &Connection, batch: &Batch) -> anyhow::Result<Mark> {
+    let Ok(model) = batch.description.model.parse::<ModelName>() else {
+        return Ok(Mark::Sent);
+    };
+    match connection.queue_state(&topology::jobs_queue(&model)).await {
+        Ok(state) if state.messages > 0 => Ok(Mark::Sent),
+        Ok(_) | Err(BrokerError::NotFound(_)) => Ok(Mark::Unsent),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn replace(batch: &Arc<Batch>, marks: Vec<(Mark, Mark)>) -> anyhow::Result<()> {
+    let batch = Arc::clone(batch);
+    let replacing = tokio::task::spawn_blocking(move || {
+        let mut each = marks.into_iter();
+        each.try_for_each(|(old, new)| batch.marks.replace(old, new))
+    });
+    replacing
+        .await?
+        .context("cannot write the batch's progress")
 }
 
 /// Waits until nobody else has messages of this queue in hand.

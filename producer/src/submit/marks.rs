@@ -19,6 +19,8 @@ pub(super) enum Mark {
     Sent = 1,
     /// Its line is on the disk.
     Done = 2,
+    /// The broker had it when a run gave it up, and may have it still.
+    Overdue = 3,
 }
 
 /// A mark for each image.
@@ -81,6 +83,7 @@ impl Mark {
         match byte {
             1 => Self::Sent,
             2 => Self::Done,
+            3 => Self::Overdue,
             _ => Self::Unsent,
         }
     }

@@ -34,7 +34,7 @@ use crate::source::Preparation;
 use crate::traffic::window::Choice;
 use crate::traffic::{End, Route, Signals, Traffic};
 use anyhow::bail;
-use batch::{Batch, Complete, Description, Found, Wanted};
+use batch::{Batch, Complete, Found, Wanted};
 use campaign::Sending;
 use keeper::{Keeper, Kept};
 use line::Format;
@@ -65,8 +65,7 @@ pub fn run(arguments: &SubmitArgs) -> anyhow::Result<ExitCode> {
     let (batch, is_resumed) = match find(arguments, &preparation, &address)? {
         Start::New(batch) => (Arc::new(batch), false),
         Start::Resumed(batch) => (Arc::new(batch), true),
-        Start::Complete(description, complete) => {
-            let Description { images, .. } = description;
+        Start::Complete(images, complete) => {
             eprintln!("nothing is missing: each of the {images} images has its line");
             return Ok(complete.exit_code());
         }
@@ -79,7 +78,6 @@ pub fn run(arguments: &SubmitArgs) -> anyhow::Result<ExitCode> {
             batch.description.images
         );
     }
-    let shutdown = CancellationToken::new();
     let sending = Sending::new(&batch, Keeper::start(kept)?);
     let run = Run {
         arguments,
@@ -87,27 +85,15 @@ pub fn run(arguments: &SubmitArgs) -> anyhow::Result<ExitCode> {
         preparation,
         address,
     };
-    let end = process::block_on(run.to_its_end(&sending, is_resumed, &shutdown));
-    let pace = sending.pace();
-    let kept = sending.into_keeper().finish();
-    let error = match (kept, end) {
-        (Ok(kept), Ok(end)) => return run.conclude(kept, &end, pace, shutdown.is_cancelled()),
-        (Ok(kept), Err(error)) => {
-            run.sum_up(&kept, pace);
-            error
-        }
-        // Lines that cannot be written are why it ended.
-        (Err(error), _) => error,
-    };
-    run.tell_how_to_go_on();
-    Err(error)
+    process::block_on(run.to_its_end(sending, is_resumed))
 }
 
 /// Where a run starts.
 enum Start {
     New(Batch),
     Resumed(Batch),
-    Complete(Description, Complete),
+    /// Nothing is missing of so many images.
+    Complete(u64, Complete),
 }
 
 fn find(
@@ -120,6 +106,7 @@ fn find(
     let wanted = Wanted {
         name: arguments.name.clone(),
         model: model.to_string(),
+        broker: address.to_string(),
         format: if arguments.csv {
             Format::Csv
         } else {
@@ -129,6 +116,11 @@ fn find(
         prepare: (*preparation != Preparation::Original).then(|| format!("{preparation:?}")),
         paths: images.paths.clone(),
     };
+    if place == Place::Standard && arguments.resume {
+        bail!(
+            "what went to standard output cannot be resumed; leave --resume out, or give --out a file"
+        );
+    }
     let images_are_named = !images.paths.is_empty() || images.files_from.is_some();
     if !place.look(arguments.resume)? {
         if !images_are_named {
@@ -139,11 +131,9 @@ fn find(
         }
         process::block_on(leftovers::check_model(address, model))?;
     }
-    let folder = match Batch::find(&place, place.take()?, &wanted)? {
+    let folder = match Batch::find(&place, place.take(arguments.resume)?, &wanted)? {
         Found::Begun(batch) => return Ok(Start::Resumed(*batch)),
-        Found::Complete(description, complete) => {
-            return Ok(Start::Complete(description, complete));
-        }
+        Found::Complete(images, complete) => return Ok(Start::Complete(images, complete)),
         Found::Nothing(folder) => folder,
     };
     if !images_are_named {
@@ -177,19 +167,43 @@ struct Ended {
 }
 
 impl Run<'_> {
-    async fn to_its_end(
+    /// All of it, under the eyes of whoever signals: the disk may be slow at the end, too.
+    async fn to_its_end(&self, sending: Sending, is_resumed: bool) -> anyhow::Result<ExitCode> {
+        let shutdown = CancellationToken::new();
+        process::end_on_signal(&shutdown)?;
+        let end = self.exchange(&sending, is_resumed, &shutdown).await;
+        let pace = sending.pace();
+        let (keeper, sent) = sending.into_keeper();
+        let kept = tokio::task::spawn_blocking(move || keeper.finish(sent)).await?;
+        let error = match (kept, end) {
+            (Ok(kept), Ok(end)) => {
+                let is_interrupted = shutdown.is_cancelled();
+                return self.conclude(kept, &end, pace, is_interrupted).await;
+            }
+            (Ok(kept), Err(error)) => {
+                self.sum_up(&kept, pace);
+                error
+            }
+            // Lines that cannot be written are why it ended.
+            (Err(error), _) => error,
+        };
+        self.tell_how_to_go_on();
+        Err(error)
+    }
+
+    /// Jobs out, answers in.
+    async fn exchange(
         &self,
         sending: &Sending,
         is_resumed: bool,
         shutdown: &CancellationToken,
     ) -> anyhow::Result<Ended> {
-        process::end_on_signal(shutdown)?;
         if is_resumed {
             let collecting = leftovers::collect(&self.address, self.batch, sending);
             tokio::select! {
                 collected = collecting => collected?,
                 () = shutdown.cancelled() => {
-                    return Ok(Ended { end: End::GaveUp, connected: true });
+                    return Ok(Ended { end: End::Interrupted, connected: true });
                 }
             }
         }
@@ -225,7 +239,7 @@ impl Run<'_> {
     }
 
     /// Writes the last lines and the summary.
-    fn conclude(
+    async fn conclude(
         &self,
         mut kept: Kept,
         ended: &Ended,
@@ -239,7 +253,13 @@ impl Run<'_> {
             let of = if ended.connected { "answer" } else { "broker" };
             let timeout = humantime::format_duration(self.arguments.timeout);
             let why = format!("no {of} for {timeout}");
-            kept.give_up(&format!("sent, {why}"), &format!("not sent: {why}"))
+            let giving_up = tokio::task::spawn_blocking(move || {
+                let written = kept.give_up(&format!("sent, {why}"), &format!("not sent: {why}"));
+                (kept, written)
+            });
+            let (back, written) = giving_up.await?;
+            kept = back;
+            written
         } else {
             Ok(())
         };
@@ -275,12 +295,16 @@ impl Run<'_> {
 
     fn tell_how_to_go_on(&self) {
         if self.batch.is_kept() {
-            eprintln!(
-                "to go on with the images that are missing: {}",
-                same_command(
-                    std::env::args_os().map(|argument| argument.to_string_lossy().into_owned())
-                )
-            );
+            let arguments = std::env::args_os();
+            let command =
+                same_command(arguments.map(|argument| argument.to_string_lossy().into_owned()));
+            // A URL with a password is no longer on the command line.
+            let broker = if std::env::var_os("NCS_AMQP_URL").is_some() {
+                ", with the same NCS_AMQP_URL or --amqp-url"
+            } else {
+                ""
+            };
+            eprintln!("to go on with the images that are missing{broker}: {command}");
         }
     }
 }
@@ -299,7 +323,12 @@ impl Complete {
 fn same_command(arguments: impl Iterator<Item = String>) -> String {
     let mut arguments: Vec<String> = arguments.collect();
     if !arguments.iter().any(|argument| argument == "--resume") {
-        arguments.push("--resume".to_owned());
+        // Not at the end: behind a -- it would be a path.
+        let behind = arguments
+            .iter()
+            .position(|argument| argument == "submit")
+            .map_or(arguments.len(), |submit| submit + 1);
+        arguments.insert(behind, "--resume".to_owned());
     }
     let words: Vec<String> = arguments.iter().map(|argument| quoted(argument)).collect();
     let command = words.join(" ");
@@ -328,7 +357,11 @@ mod tests {
         let told = |line: &[&str]| same_command(line.iter().map(|word| (*word).to_owned()));
         assert_eq!(
             told(&["ncs-producer", "submit", "my photos", "it's", "--out", "r"]),
-            r"ncs-producer submit 'my photos' 'it'\''s' --out r --resume"
+            r"ncs-producer submit --resume 'my photos' 'it'\''s' --out r"
+        );
+        assert_eq!(
+            told(&["p", "submit", "--out", "r", "--", "-odd"]),
+            "p submit --resume --out r -- -odd"
         );
         assert_eq!(told(&["p", "--resume", "x"]), "p --resume x");
         assert!(told(&["p"; 1_000]).starts_with("the same command"));

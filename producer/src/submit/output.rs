@@ -60,8 +60,10 @@ impl Output {
         let kept = read_lines(&file, format, reader).with_context(|| {
             format!("{shown} is not as it was left; mend it, or begin anew with another --out")
         })?;
-        // Its name must outlive a power cut too.
-        let cut = file.set_len(kept).and_then(|()| match path.parent() {
+        // What a killed run has written may not be on the disk yet, and is taken for done from here on; its
+        // name must outlive a power cut too.
+        let cut = file.set_len(kept).and_then(|()| file.sync_data());
+        let cut = cut.and_then(|()| match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
             _ => File::open(".")?.sync_all(),
         });

@@ -21,6 +21,9 @@ const NEEDED_UNTIL_THE_END: [&str; 3] = [IMAGES, OFFSETS, PROGRESS];
 /// A description on its way.
 const NEW_DESCRIPTION: &str = "batch.json.new";
 
+/// All that is ever in a batch's folder.
+const FILES: [&str; 5] = [DESCRIPTION, NEW_DESCRIPTION, IMAGES, OFFSETS, PROGRESS];
+
 /// Where the lines go, and the batch's files with them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
@@ -88,20 +91,38 @@ impl Place {
         }
     }
 
-    /// Makes the folder or takes the one that is there.
-    pub(super) fn take(&self) -> anyhow::Result<Folder> {
+    /// Makes the folder, or takes the one that is there to `resume` it. One that is not a batch's is left
+    /// alone: its files would be overwritten.
+    pub(super) fn take(&self, resume: bool) -> anyhow::Result<Folder> {
         let Some(path) = self.folder() else {
             return Ok(Folder::Nameless);
         };
-        let made = fs::create_dir(&path);
-        match made {
+        let shown = path.display();
+        match fs::create_dir(&path) {
+            // Another run has made it since we looked.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && !resume => bail!(
+                "a batch was begun in {shown} before: go on with it with --resume, or give another --out"
+            ),
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                let shown = path.display();
-                Err(error)
-                    .with_context(|| format!("cannot make the folder {shown}; give another --out"))
+                return Err(error).with_context(|| {
+                    format!("cannot make the folder {shown}; give another --out")
+                });
             }
-            _ => Folder::at(path),
+            _ => {}
         }
+        let files = fs::read_dir(&path).with_context(|| format!("cannot look into {shown}"))?;
+        for file in files {
+            let name = file
+                .with_context(|| format!("cannot look into {shown}"))?
+                .file_name();
+            if !FILES.iter().any(|ours| name == **ours) {
+                bail!(
+                    "{shown} is no batch's folder: {} is in it; give another --out",
+                    name.display()
+                );
+            }
+        }
+        Folder::at(path)
     }
 }
 
@@ -202,10 +223,12 @@ impl Folder {
 
     /// Removes a batch that was never begun.
     pub(super) fn remove(self) {
+        self.reduce();
         let Self::Kept { path, .. } = &self else {
             return;
         };
-        if let Err(error) = fs::remove_dir_all(path) {
+        // It stays where anything else is in it.
+        if let Err(error) = fs::remove_dir(path) {
             tracing::debug!(%error, "cannot remove the batch's folder");
         }
     }
@@ -238,12 +261,34 @@ mod tests {
     fn a_folder_has_one_run_at_a_time() {
         let scratch = Scratch::new();
         let place = Place::of(&scratch.path().join("r"));
-        let first = place.take().unwrap();
-        let told = place.take().unwrap_err().to_string();
+        let first = place.take(false).unwrap();
+        let told = place.take(true).unwrap_err().to_string();
         assert!(told.contains("another submit is at work"), "{told}");
         drop(first);
-        place.take().unwrap().remove();
+        place.take(true).unwrap().remove();
         assert!(!scratch.path().join("r.batch").exists());
+    }
+
+    #[test]
+    fn a_folder_that_is_not_a_batchs_is_left_alone() {
+        let scratch = Scratch::new();
+        let place = Place::of(&scratch.path().join("r"));
+        let folder = scratch.path().join("r.batch");
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("photo.jpg"), "a photo").unwrap();
+        let told = place.take(true).unwrap_err().to_string();
+        assert!(told.contains("photo.jpg is in it"), "{told}");
+        fs::remove_file(folder.join("photo.jpg")).unwrap();
+        let taken = place.take(true).unwrap();
+        fs::write(folder.join("photo.jpg"), "a photo").unwrap();
+        taken.create(IMAGES).unwrap();
+        taken.remove();
+        let left: Vec<_> = fs::read_dir(&folder).unwrap().flatten().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+        // Whoever begins a batch does not go on with one that came first.
+        fs::remove_file(folder.join("photo.jpg")).unwrap();
+        let told = place.take(false).unwrap_err().to_string();
+        assert!(told.contains("--resume"), "{told}");
     }
 
     #[test]

@@ -70,11 +70,11 @@ impl Images {
                 .spawn(move || read_all(&work, &preparation, prepare))
                 .context("cannot start a thread")?;
         }
-        let (batch, most) = (Arc::clone(batch), preparation.max_file_bytes());
+        let (batch, preparation) = (Arc::clone(batch), preparation.clone());
         std::thread::Builder::new()
             .name("list".to_owned())
             .spawn(move || {
-                if let Err(error) = walk(&batch, most, &to_take, &to_read) {
+                if let Err(error) = walk(&batch, &preparation, &to_take, &to_read) {
                     // Nobody waits for it any more, at worst.
                     let _ = to_take.blocking_send(Err(error));
                 }
@@ -117,11 +117,10 @@ fn readers(preparation: &Preparation) -> usize {
     }
 }
 
-/// Goes through the list until its end, or until nobody wants more. No file of more than `most` bytes is
-/// read.
+/// Goes through the list until its end, or until nobody wants more.
 fn walk(
     batch: &Batch,
-    most: usize,
+    preparation: &Preparation,
     to_take: &mpsc::Sender<anyhow::Result<Turn>>,
     to_read: &channel::Sender<Work>,
 ) -> anyhow::Result<()> {
@@ -131,10 +130,10 @@ fn walk(
         let path = path.context("cannot read the batch's list of images")?;
         let turn = match mark.context("cannot read the batch's progress")? {
             Mark::Done => continue,
-            Mark::Sent => Turn::Sent(image),
+            Mark::Sent | Mark::Overdue => Turn::Sent(image),
             Mark::Unsent => {
                 let path = batch.find_file(path);
-                let share = budget.take(bytes_of(&path, most));
+                let share = budget.take(bytes_of(&path, preparation));
                 let (done, read) = oneshot::channel();
                 if to_read.send(Work { path, done }).is_err() {
                     return Ok(());
@@ -149,12 +148,11 @@ fn walk(
     Ok(())
 }
 
-/// What a file takes in memory, at most: what is larger is not read.
-fn bytes_of(path: &Path, most: usize) -> usize {
+/// What an image takes in memory, at most: what is larger is not read.
+fn bytes_of(path: &Path, preparation: &Preparation) -> usize {
     let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-    usize::try_from(bytes)
-        .unwrap_or(usize::MAX)
-        .clamp(LEAST_BYTES, most)
+    let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    preparation.bytes_of(bytes.clamp(LEAST_BYTES, preparation.max_file_bytes()))
 }
 
 fn read_all(work: &channel::Receiver<Work>, preparation: &Preparation, mut prepare: Prepare) {

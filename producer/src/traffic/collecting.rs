@@ -3,6 +3,7 @@
 use super::{Arrival, Campaign, INTERVAL, Traffic};
 use ncs_broker::{BrokerError, Consumer, Ticket};
 use ncs_protocol::JobResult;
+use std::cell::Cell;
 use std::time::Instant;
 
 /// The last result that is not acked yet, which stands for all before it, and their number.
@@ -10,6 +11,22 @@ use std::time::Instant;
 struct Unacked {
     last: Option<Ticket>,
     results: u16,
+}
+
+/// While it lives, results wait for the campaign: for its disk, or for whoever reads its pipe.
+struct Held<'a>(&'a Cell<bool>);
+
+impl<'a> Held<'a> {
+    fn by(held: &'a Cell<bool>) -> Self {
+        held.set(true);
+        Self(held)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
 }
 
 impl<C: Campaign> Traffic<'_, C> {
@@ -26,8 +43,11 @@ impl<C: Campaign> Traffic<'_, C> {
                     let delivery = delivery?;
                     match JobResult::from_message(&delivery.properties, &delivery.body) {
                         Ok(result) => {
+                            {
+                                let _held = Held::by(&self.held);
+                                self.campaign.room().await?;
+                            }
                             // From here on nothing waits: what is in the books, the campaign has.
-                            self.campaign.room().await?;
                             self.enter(result, delivery.redelivered)?;
                         }
                         Err(error) => {
@@ -51,7 +71,10 @@ impl<C: Campaign> Traffic<'_, C> {
 
     async fn ack(&self, unacked: &mut Unacked) -> anyhow::Result<()> {
         if let Some(ticket) = unacked.last.take() {
-            self.campaign.secure().await?;
+            {
+                let _held = Held::by(&self.held);
+                self.campaign.secure().await?;
+            }
             ticket.ack_with_earlier().await?;
             unacked.results = 0;
         }
@@ -62,8 +85,11 @@ impl<C: Campaign> Traffic<'_, C> {
         let now = Instant::now();
         let job = self.books.borrow_mut().answered(&result.job_id, now);
         if job.is_some() {
-            self.last_progress.set(now);
             self.window.give_back();
+        }
+        // An answer to an earlier run's job shows too that the fleet is at work.
+        if job.is_some() || !redelivered {
+            self.last_progress.set(now);
         }
         self.campaign.answered(Arrival {
             result,

@@ -155,6 +155,8 @@ pub(crate) struct Traffic<'a, C> {
     queued: Cell<Option<u32>>,
     connected: Cell<bool>,
     last_progress: Cell<Instant>,
+    /// Results wait for the campaign to take them: that is no silence of the fleet.
+    held: Cell<bool>,
     /// When the broker was last asked whether it blocks publishers.
     asked: Cell<Instant>,
     signals: Signals,
@@ -183,6 +185,7 @@ impl<'a, C: Campaign> Traffic<'a, C> {
             queued: Cell::new(None),
             connected: Cell::new(false),
             last_progress: Cell::new(Instant::now()),
+            held: Cell::new(false),
             asked: Cell::new(Instant::now()),
             signals,
         }

@@ -47,7 +47,7 @@ impl<C: Campaign> Traffic<'_, C> {
             let silence = self.last_progress.get().elapsed();
             self.books.borrow().unanswered() > 0 && silence > limit
         };
-        if publishers.iter().any(Publisher::is_blocked) {
+        if self.held.get() || publishers.iter().any(Publisher::is_blocked) {
             self.last_progress.set(Instant::now());
         }
         // With a full window we publish nothing, so we are not told that publishers are blocked: we ask

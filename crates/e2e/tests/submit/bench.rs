@@ -251,7 +251,7 @@ impl Bench {
         finish(Process::spawn(&format!("shell-{number}"), shell, logs).expect("started"))
     }
 
-    fn queued(&self) -> u32 {
+    pub(crate) fn queued(&self) -> u32 {
         block_on(async {
             let client = Client::connect_to(&self.url, &self.model).await;
             let waiting = client.waiting().await;

@@ -96,11 +96,12 @@ fn ctrl_c_waits_for_what_is_in_hand_and_says_how_to_go_on() {
         "{stderr}"
     );
     let command = stderr.lines().last().expect("a line");
-    assert!(command.ends_with("--resume"), "{command}");
+    assert!(command.contains("submit --resume"), "{command}");
+    assert!(command.contains("with the same NCS_AMQP_URL"), "{command}");
     let text = fs::read_to_string(bench.output()).expect("the output");
     assert!(!text.contains("unanswered"), "{text}");
     // The very words that it said.
-    let (_, command) = command.split_once("missing: ").expect("a command");
+    let (_, command) = command.split_once("--amqp-url: ").expect("a command");
     let again = bench.shell(command);
     assert_eq!(again.code, Some(0), "{}", again.stderr);
     bench.answers(IMAGES);
@@ -160,6 +161,19 @@ fn when_the_queue_of_a_killed_run_is_gone_its_images_are_sent_again() {
     // Where the workers find no queue for an answer, it is lost.
     fleet.worker.resume().expect("resumed");
     bench.wait_until_idle(&fleet.worker);
+
+    // A queue that another broker never had is no reason to forget what this one has.
+    let description = bench.path("results.jsonl.batch/batch.json");
+    let begun = fs::read_to_string(&description).expect("a batch");
+    let mut elsewhere: serde_json::Value = serde_json::from_str(&begun).expect("JSON");
+    elsewhere["broker"] = "amqp://elsewhere:5672".into();
+    fs::write(&description, elsewhere.to_string()).expect("written");
+    let refused = bench.run(&[&"--resume"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    let told = "begun with amqp://elsewhere:5672";
+    assert!(refused.stderr.contains(told), "{refused:?}");
+    fs::write(&description, begun).expect("written");
+
     let again = bench.run(&[&"--resume", &"--timeout", &"30s"]);
     assert_eq!(again.code, Some(0), "{}", again.stderr);
     bench.answers(IMAGES);

@@ -40,3 +40,17 @@ fn a_reader_that_goes_and_a_device_that_is_full_end_it_with_one_sentence() {
     assert_eq!(full.stderr.matches("No space left").count(), 1, "{full:?}");
     bench.end(fleet);
 }
+
+#[test]
+fn a_reader_that_stands_still_is_no_silence_of_the_fleet() {
+    const IMAGES: usize = 2_500;
+    let bench = Bench::new();
+    let fleet = bench.fleet("1");
+    bench.photos(IMAGES);
+    // More lines than a pipe holds, and all that waits for it.
+    let submit = bench.line("photos --out - --timeout 2s --window 64");
+    let slow = bench.shell(&format!("({submit}; echo code $? >&2) | (sleep 8; cat)"));
+    assert!(slow.stderr.contains("code 0"), "{}", slow.stderr);
+    by_image(&slow.stdout, IMAGES);
+    bench.end(fleet);
+}

@@ -23,6 +23,14 @@ fn one_command_can_be_run_again_and_again_until_all_is_done() {
     assert_eq!(again.code, Some(0), "{again:?}");
     assert!(again.stderr.contains("nothing is missing"), "{again:?}");
     assert_eq!(fs::read(bench.output()).expect("the output"), before);
+    let moved = bench.path("moved.jsonl");
+    fs::rename(bench.output(), &moved).expect("renamed");
+    let gone = bench.shell(&submit);
+    assert_eq!(gone.code, Some(1), "{gone:?}");
+    assert!(gone.stderr.contains("is gone"), "{gone:?}");
+    let standard = bench.shell(&bench.line("photos --out - --resume"));
+    assert_eq!(standard.code, Some(1), "{standard:?}");
+    assert!(standard.stderr.contains("--out a file"), "{standard:?}");
     bench.end(fleet);
 }
 

@@ -26,6 +26,10 @@ fn a_silence_gives_each_image_its_line_and_the_next_run_tries_those_again() {
         assert_eq!(told("unanswered"), IMAGES);
         assert_eq!(told("sent, no answer for 2s"), 8);
         assert_eq!(told("not sent: no answer for 2s"), IMAGES - 8);
+        // However often nobody is there, the jobs that wait are not sent again.
+        let silent = bench.run(&arguments);
+        assert_eq!(silent.code, Some(1), "{silent:?}");
+        assert_eq!(bench.queued(), 8);
         let fleet = bench.fleet("1");
         let heard = bench.run(&arguments);
         assert_eq!(heard.code, Some(0), "{heard:?}");
@@ -41,6 +45,7 @@ fn a_silence_gives_each_image_its_line_and_the_next_run_tries_those_again() {
                     .all(|line| error_of(line).is_none())
             );
         }
+        assert_eq!(classified(&fleet.worker), IMAGES as u64);
         bench.end(fleet);
     }
 }
