@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 const EXIT_INTERRUPTED: u8 = 130;
 
 /// Signals that come so soon after another are the same one.
-const SAME_SIGNAL: Duration = Duration::from_millis(500);
+const SAME_SIGNAL: Duration = Duration::from_millis(100);
 
 /// Catches SIGTERM and Ctrl-C from now on. The first of them cancels the token; a second one calls
 /// `end` with 130, to end the process at once.

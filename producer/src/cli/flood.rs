@@ -215,7 +215,7 @@ fn parse_per_second(text: &str) -> Result<f64, String> {
 /// Any longer is a mistake.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
-fn parse_some_time(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_some_time(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(time) if (Duration::from_millis(1)..=LONGEST).contains(&time) => Ok(time),
         Ok(_) => Err("expected a millisecond to a year".to_owned()),

@@ -31,8 +31,7 @@ pub struct StatusArgs {
         long,
         env = "NCS_MANAGEMENT_URL",
         hide_env_values = true,
-        value_name = "URL",
-        conflicts_with = "no_management"
+        value_name = "URL"
     )]
     pub management_url: Option<String>,
     /// Ask over AMQP alone

@@ -46,7 +46,7 @@ pub struct SubmitArgs {
     /// Give up when nothing has been answered for so long: each image that is left gets a line that says
     /// so, and --resume tries it again. Time in which the broker blocks publishers does not count
     #[arg(long, default_value = "60s", value_name = "TIME",
-          value_parser = humantime::parse_duration)]
+          value_parser = super::flood::parse_some_time)]
     pub timeout: Duration,
     #[command(flatten)]
     #[expect(

@@ -58,7 +58,7 @@ pub fn run(arguments: &FloodArgs) -> anyhow::Result<ExitCode> {
     // Results that cannot be written are why it ended.
     written.and(end)?;
     told?;
-    Ok(if flood.signals.stop.is_cancelled() {
+    Ok(if flood.signals.finish.is_cancelled() {
         INTERRUPTED.into()
     } else if report.is_good() {
         ExitCode::SUCCESS
@@ -341,8 +341,13 @@ impl Campaign for Flood<'_> {
                 .load
                 .length()
                 .filter(|_| !is_over)
-                .map(|all| all.saturating_sub(elapsed)),
-            phase: load.to_string(),
+                .map(|all| all.saturating_sub(elapsed))
+                .filter(|left| !left.is_zero()),
+            phase: if self.load.length().is_some_and(|all| elapsed > all) && !is_over {
+                "sending late what was due".to_owned()
+            } else {
+                load.to_string()
+            },
         });
     }
 }

@@ -28,10 +28,10 @@ pub(crate) struct Rates {
 /// The first rate that was not held.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Break {
+    /// Which step.
+    pub(crate) step: usize,
     /// Jobs due per second.
     pub(crate) rate: f64,
-    /// Images classified per second meanwhile.
-    pub(crate) classified: f64,
     pub(crate) why: Why,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Break {
 pub(crate) enum Why {
     /// More jobs came than were answered: so many more were unanswered at the end.
     Backlog(u64),
-    /// The 99th percentile of the latency, which was to be below a limit.
+    /// More than one answer in a hundred took longer than this limit.
     Slow(Duration),
     /// Jobs could not be sent on time: this late at the end.
     Late(Duration),
@@ -74,8 +74,8 @@ impl Rates {
                 None => self.highest = Some(rate),
                 Some(why) => {
                     self.broke = Some(Break {
+                        step: self.judged,
                         rate,
-                        classified: step.images_per_second(),
                         why,
                     });
                 }
@@ -107,8 +107,7 @@ impl Rates {
         // No more than this can be due since the limit; whatever else is unanswered waits for longer.
         let overdue = (unanswered as f64 - rate * slowest.as_secs_f64()).max(0.0);
         let all = step.latency_us.len() as f64 + overdue;
-        let p99 = Duration::from_micros(step.latency_us.value_at_quantile(0.99));
-        (slower + overdue > all * 0.01).then_some(Why::Slow(p99.max(slowest)))
+        (slower + overdue > all * 0.01).then_some(Why::Slow(slowest))
     }
 
     /// All steps until now were held.
@@ -127,29 +126,30 @@ impl Rates {
     }
 }
 
-impl fmt::Display for Break {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            rate, classified, ..
-        } = self;
+impl Break {
+    /// What happened, with the images that were classified per second meanwhile.
+    pub(crate) fn told(&self, classified: f64) -> String {
+        let Self { rate, why, .. } = self;
         let rate = Rounded(*rate);
-        write!(
-            f,
-            "broke at {rate}/s: {classified:.1} images/s were classified"
-        )?;
-        match self.why {
-            Why::Backlog(jobs) => write!(f, ", and {jobs} more jobs waited at its end"),
-            Why::Late(late) => write!(
+        format!("broke at {rate}/s: {classified:.1} images/s were classified, and {why}")
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Backlog(jobs) => write!(f, "{jobs} more jobs waited at its end"),
+            Self::Late(late) => write!(
                 f,
-                ", and jobs were sent up to {:.1} s after they were due: the broker, or this host, did \
-                 not take more",
+                "at its end jobs were sent {:.1} s after they were due: the broker, or this host, did not \
+                 take more",
                 late.as_secs_f64()
             ),
-            Why::Slow(p99) => {
-                let ms = p99.as_secs_f64() * 1_000.0;
+            Self::Slow(limit) => {
+                let ms = limit.as_secs_f64() * 1_000.0;
                 write!(
                     f,
-                    ", and one answer in a hundred took longer than {ms:.1} ms"
+                    "more than one answer in a hundred took longer than {ms:.1} ms"
                 )
             }
         }
@@ -211,7 +211,7 @@ mod tests {
         let broke = rates.broke().unwrap();
         assert_eq!(broke.why, Why::Backlog(510));
         assert_eq!(
-            broke.to_string(),
+            broke.told(250.0),
             "broke at 300/s: 250.0 images/s were classified, and 510 more jobs waited at its end"
         );
     }
@@ -239,7 +239,14 @@ mod tests {
         figures.end_step(0, began + 10 * SECOND);
         rates.judge(&figures, late);
         assert_eq!((rates.highest(), rates.are_held()), (None, false));
-        assert!(rates.broke().unwrap().to_string().contains("1.0 s after"));
+        assert!(
+            rates
+                .broke()
+                .unwrap()
+                .why
+                .to_string()
+                .contains("1.0 s after")
+        );
     }
 
     #[test]

@@ -8,13 +8,16 @@ pub(crate) use output::check;
 use super::Flood;
 use super::figures::{FailureCount, StepFigures};
 use super::goals;
-use super::rates::Break;
 use crate::traffic::End;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// Everything was sent and answered.
+const COMPLETE: &str = "complete";
+/// No more was sent after a signal.
+const INTERRUPTED: &str = "interrupted";
 const GAVE_UP: &str = "gave up";
 
 /// The figures of one flood.
@@ -121,9 +124,9 @@ impl Report {
         let latency_us = figures.latency_us();
         let images_per_second = figures.images_per_second();
         let compared = if flood.load.is_ramp {
-            rates.highest().unwrap_or(0.0)
+            rates.highest()
         } else {
-            images_per_second
+            Some(images_per_second)
         };
         let p99 = (!latency_us.is_empty())
             .then(|| Duration::from_micros(latency_us.value_at_quantile(0.99)));
@@ -151,7 +154,7 @@ impl Report {
             window: flood.window(),
             consumers: flood.found.get().map(|found| found.consumers),
             connections: arguments.pace.connections,
-            latest_ms: figures.latest.as_secs_f64() * 1_000.0,
+            latest_ms: rounded_ms(figures.latest),
             cpu: flood.cpu.get().map(Cpu::from),
             workers: figures.workers.clone(),
             hosts: figures.hosts.clone(),
@@ -161,12 +164,20 @@ impl Report {
                 .map(|(figures, step)| StepReport::new(figures, step.rate))
                 .collect(),
             highest_rate: rates.highest().filter(|_| flood.load.is_ramp),
-            broke: rates.broke().map(Break::to_string),
+            broke: rates.broke().map(|broke| {
+                let classified = figures.steps.get(broke.step);
+                let classified = classified.map_or(0.0, StepFigures::images_per_second);
+                if flood.load.is_ramp {
+                    broke.told(classified)
+                } else {
+                    broke.why.to_string()
+                }
+            }),
             is_ramp: flood.load.is_ramp,
             ended: match end {
-                _ if flood.signals.finish.is_cancelled() => "interrupted",
-                Some(End::Answered) => "complete",
-                Some(End::Interrupted) => "interrupted",
+                _ if flood.signals.finish.is_cancelled() => INTERRUPTED,
+                Some(End::Answered) => COMPLETE,
+                Some(End::Interrupted) => INTERRUPTED,
                 Some(End::GaveUp) | None => GAVE_UP,
             },
             missed: goals::missed(limits, compared, p99),
@@ -202,6 +213,11 @@ impl Latency {
 #[expect(clippy::cast_precision_loss, reason = "latencies end at an hour")]
 fn milliseconds(us: u64) -> f64 {
     us as f64 / 1_000.0
+}
+
+/// To microseconds: what a clock tells, without the dust of binary fractions.
+pub(crate) fn rounded_ms(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
 impl From<(Duration, Duration)> for Cpu {

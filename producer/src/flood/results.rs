@@ -51,6 +51,10 @@ struct Line<'a> {
 impl Results {
     /// Begins the file anew.
     pub(super) fn create(path: &Path) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            path != Path::new("-"),
+            "--results wants a file: standard output is the report's"
+        );
         let shown = path.display().to_string();
         let file = File::create(path).with_context(|| {
             format!("cannot write the results to {shown}; give another --results")
@@ -86,7 +90,7 @@ impl Results {
             host: &result.host,
             attempt: result.attempt,
             at_us: u64::try_from(at.as_micros()).unwrap_or(u64::MAX),
-            latency_ms: first.map(|first| first.latency.as_secs_f64() * 1_000.0),
+            latency_ms: first.map(|first| super::report::rounded_ms(first.latency)),
             outcome: &result.outcome,
         })
         .context("cannot encode a result")?;

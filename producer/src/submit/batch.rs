@@ -1,6 +1,6 @@
 //! A batch: what it is, which images it has, and what is known of each.
 
-use super::line::{Format, Recorded};
+use super::line::{Counted, Format, Recorded};
 use super::list::{List, Listing};
 use super::marks::{Mark, Marks};
 use super::name::{Controls, escape, unescape};
@@ -70,6 +70,8 @@ struct Shown {
 pub(super) struct Complete {
     /// Images whose line has an error.
     pub(super) failed: u64,
+    /// Bytes of the output, by which a change is known.
+    pub(super) bytes: u64,
 }
 
 /// A batch with its list.
@@ -183,14 +185,16 @@ impl Batch {
         }
         description.compare(wanted)?;
         if let Some(complete) = description.complete {
-            if let Place::File(output) = place
-                && !output.exists()
-            {
-                bail!(
-                    "this batch was completed, and its output, {}, is gone; put it back, or begin anew with \
-                     another --out",
-                    output.display()
-                );
+            if let Place::File(output) = place {
+                let now = output.metadata().ok().map(|metadata| metadata.len());
+                if now != Some(complete.bytes) {
+                    let what = if now.is_some() { "changed" } else { "gone" };
+                    bail!(
+                        "this batch was completed, and its output, {}, is {what}; put it back as it was, or \
+                         begin anew with another --out",
+                        output.display()
+                    );
+                }
             }
             // A kill may have come before.
             files.reduce();
@@ -267,6 +271,18 @@ impl Batch {
         self.files.shown(super::place::DESCRIPTION)
     }
 
+    /// An error is counted with the file that it is about.
+    pub(super) fn named(&self, image: u64, counted: Counted) -> anyhow::Result<Counted> {
+        let Counted::Error { code, message } = counted else {
+            return Ok(counted);
+        };
+        let path = self.list.path(image);
+        let path = path.context("cannot read the batch's list of images")?;
+        let (path, _) = escape(&path, Controls::Escaped);
+        let message = format!("{path}: {message}");
+        Ok(Counted::Error { code, message })
+    }
+
     /// Whether it can be resumed.
     pub(super) fn is_kept(&self) -> bool {
         self.place != Place::Standard
@@ -319,7 +335,8 @@ impl Reader for Recovery<'_> {
             "image {image} has a line already"
         );
         self.batch.marks.set(image, Mark::Done)?;
-        self.tally.count(line.counted);
+        let counted = self.batch.named(image, line.counted)?;
+        self.tally.count(counted);
         Ok(())
     }
 

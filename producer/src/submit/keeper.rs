@@ -7,6 +7,7 @@ use super::batch::Batch;
 use super::line::{Code, Failure, Verdict};
 use super::marks::Mark;
 use super::output::Output;
+use super::place::Place;
 use super::tally::Tally;
 use anyhow::{Context, bail};
 use std::collections::HashSet;
@@ -201,6 +202,14 @@ impl Kept {
         self.output.sync()
     }
 
+    /// Bytes of the output, if it is a file; an error where nobody finds them.
+    pub(super) fn output_len(&self) -> anyhow::Result<u64> {
+        match self.batch.place() {
+            Place::File(path) => self.output.len(path),
+            Place::Standard => Ok(0),
+        }
+    }
+
     fn write(&mut self, image: u64, verdict: &Verdict) -> anyhow::Result<()> {
         let path = self
             .batch
@@ -210,7 +219,8 @@ impl Kept {
         let format = self.batch.description.format;
         self.output
             .add(|lines| format.write(lines, image, &path, verdict))?;
-        self.tally.count(verdict.counted());
+        let counted = self.batch.named(image, verdict.counted())?;
+        self.tally.count(counted);
         Ok(())
     }
 }
@@ -220,7 +230,6 @@ mod tests {
     use super::super::batch::{Found, Wanted};
     use super::super::line::Format;
     use super::super::list::Listing;
-    use super::super::place::Place;
     use super::super::scratch::Scratch;
     use super::*;
     use std::path::Path;

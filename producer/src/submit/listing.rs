@@ -6,6 +6,7 @@ use crate::cli::ImagesArgs;
 use crate::source::{List, Walk};
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -17,6 +18,16 @@ const LOOK_AT_CLOCK: u64 = 256;
 
 /// Lists all images that there are. It is an error that there is none.
 pub(super) fn list(images: &ImagesArgs, folder: &Folder) -> anyhow::Result<Listing> {
+    // One that is missing gets its line. Where all are, a name is misspelt, or this is the wrong folder.
+    let is_missing = |path: &PathBuf| {
+        path.symlink_metadata()
+            .is_err_and(|error| error.kind() == ErrorKind::NotFound)
+    };
+    if let (Some(first), None) = (images.paths.first(), &images.files_from)
+        && images.paths.iter().all(is_missing)
+    {
+        bail!("there is no {}", first.display());
+    }
     let mut listing = Listing::begin(folder)?;
     let mut found = Found::new();
     let mut add = |path: &Path| {
@@ -41,7 +52,7 @@ pub(super) fn list(images: &ImagesArgs, folder: &Folder) -> anyhow::Result<Listi
     if skipped > 0 {
         let example = skipped_first.unwrap_or_else(PathBuf::new);
         tracing::warn!(
-            "{skipped} files are no images, such as {}",
+            "no images, and left out: {skipped}, such as {}",
             example.display()
         );
     }
@@ -50,7 +61,7 @@ pub(super) fn list(images: &ImagesArgs, folder: &Folder) -> anyhow::Result<Listi
             "there is no image in what was named; give files, or folders with JPEG, PNG, BMP or WebP images"
         );
     }
-    tracing::info!("{} images", listing.len());
+    tracing::info!("images: {}", listing.len());
     Ok(listing)
 }
 

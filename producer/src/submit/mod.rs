@@ -275,6 +275,7 @@ impl Run<'_> {
         }
         let complete = Complete {
             failed: kept.tally.failed,
+            bytes: kept.output_len()?,
         };
         self.batch.complete(complete)?;
         Ok(complete.exit_code())

@@ -5,6 +5,7 @@ use anyhow::Context;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Lines that are gathered before they are written, in bytes.
@@ -92,6 +93,25 @@ impl Output {
             return Ok(());
         }
         self.flush()
+    }
+
+    /// Bytes of whole lines. An error where the file is no longer under its name, so that nobody finds them.
+    pub(super) fn len(&self, path: &Path) -> anyhow::Result<u64> {
+        let id = |metadata: io::Result<std::fs::Metadata>| {
+            metadata
+                .ok()
+                .map(|file| (file.dev(), file.ino(), file.len()))
+        };
+        let now = id(path.metadata());
+        anyhow::ensure!(
+            now.is_some()
+                && now == id(self.file.metadata())
+                && now.map(|now| now.2) == Some(self.written),
+            "{} was removed, replaced or changed while it was written; its lines are lost to others: begin \
+             anew with another --out",
+            self.shown
+        );
+        Ok(self.written)
     }
 
     /// From here on others can read what was added.

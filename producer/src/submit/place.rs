@@ -84,8 +84,13 @@ impl Place {
                 folder.display()
             ),
             (false, true) => bail!(
-                "{} is there already; give another --out, or remove it",
-                output.display()
+                "{} is there already; give another --out{}",
+                output.display(),
+                if output.is_file() {
+                    ", or remove it"
+                } else {
+                    ""
+                }
             ),
             (batch, _) => Ok(batch),
         }

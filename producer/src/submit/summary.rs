@@ -47,7 +47,10 @@ impl fmt::Display for Summary<'_> {
         let seconds = elapsed.as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a number of images fits")]
         let speed = *lines as f64 / seconds.max(1e-3);
-        writeln!(f, "images/s    {speed:.1} over {seconds:.1} s")?;
+        // Answers that had waited took no time.
+        if *lines > 0 {
+            writeln!(f, "images/s    {speed:.1} over {seconds:.1} s")?;
+        }
         let mut title = "classes";
         for Frequent {
             index,

@@ -68,9 +68,7 @@ impl<C: Campaign> Traffic<'_, C> {
                         "no worker takes jobs for {model} at the moment; waiting for one"
                     );
                 } else if messages > 0 {
-                    tracing::warn!(
-                        "{messages} other jobs for {model} are waiting; they come first"
-                    );
+                    tracing::warn!("{messages} jobs for {model} wait already; they come first");
                 }
                 Ok(consumers)
             }

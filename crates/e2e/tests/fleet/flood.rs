@@ -143,7 +143,7 @@ fn an_interrupted_flood_reports_what_it_did_and_is_no_success() {
     wait_until_busy(&worker);
     producer.interrupt().expect("interrupted");
     let finished = producer.finish(LIMIT).expect("finished");
-    assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+    assert_eq!(finished.status.code(), Some(130), "{finished:?}");
     let report = finished.report.expect("a report");
     assert_eq!(report["lost"], 0, "{report}");
     assert_eq!(report["sent"], report["answered"], "{report}");

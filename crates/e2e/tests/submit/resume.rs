@@ -28,6 +28,10 @@ fn one_command_can_be_run_again_and_again_until_all_is_done() {
     let gone = bench.shell(&submit);
     assert_eq!(gone.code, Some(1), "{gone:?}");
     assert!(gone.stderr.contains("is gone"), "{gone:?}");
+    fs::write(bench.output(), &before[..before.len() / 2]).expect("written");
+    let changed = bench.shell(&submit);
+    assert_eq!(changed.code, Some(1), "{changed:?}");
+    assert!(changed.stderr.contains("is changed"), "{changed:?}");
     let standard = bench.shell(&bench.line("photos --out - --resume"));
     assert_eq!(standard.code, Some(1), "{standard:?}");
     assert!(standard.stderr.contains("--out a file"), "{standard:?}");

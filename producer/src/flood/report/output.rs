@@ -24,6 +24,10 @@ pub(crate) fn check(outputs: &OutputArgs) -> anyhow::Result<()> {
         on_stdout < 2,
         "--json and --csv both want standard output; give one of them a file"
     );
+    ensure!(
+        outputs.json.is_none() || outputs.json != outputs.csv,
+        "--json and --csv both want the same file; give one of them another"
+    );
     Ok(())
 }
 
@@ -45,24 +49,34 @@ impl Report {
     /// Writes the report for people to standard output, and as JSON and CSV where they were asked for.
     /// What goes to `-` has standard output to itself, and people read standard error.
     pub(crate) fn write(&self, outputs: &OutputArgs) -> anyhow::Result<()> {
-        // Files first: whoever reads standard output may have gone.
-        let mut on_stdout = None;
-        if let Some(path) = &outputs.json {
-            let mut json = serde_json::to_vec_pretty(self).context("cannot encode the report")?;
-            json.push(b'\n');
-            on_stdout = on_stdout.or(put(path, json)?);
-        }
-        if let Some(path) = &outputs.csv {
-            on_stdout = on_stdout.or(put(path, self.csv()?)?);
-        }
+        // Files first: whoever reads standard output may have gone. One that cannot be written takes nothing
+        // else with it.
+        let json = outputs.json.as_ref().map(|path| put(path, self.json()));
+        let csv = outputs.csv.as_ref().map(|path| put(path, self.csv()));
         let text = self.to_string();
-        match on_stdout {
-            Some(taken) => {
-                print(&mut std::io::stderr(), text.as_bytes())?;
-                print(&mut std::io::stdout(), &taken)
+        let mut on_stdout = None;
+        let mut errors = Vec::new();
+        for put in json.into_iter().chain(csv) {
+            match put {
+                Ok(Some(bytes)) => on_stdout = Some(bytes),
+                Ok(None) => {}
+                Err(error) => errors.push(error),
             }
-            None => print(&mut std::io::stdout(), text.as_bytes()),
         }
+        let printed = match on_stdout {
+            Some(taken) => print(&mut std::io::stderr(), text.as_bytes())
+                .and(print(&mut std::io::stdout(), &taken)),
+            None => print(&mut std::io::stdout(), text.as_bytes()),
+        };
+        errors.extend(printed.err());
+        // Both on a full disk say the same.
+        errors.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    fn json(&self) -> anyhow::Result<Vec<u8>> {
+        let mut json = serde_json::to_vec_pretty(self).context("cannot encode the report")?;
+        json.push(b'\n');
+        Ok(json)
     }
 
     /// A row for each step.
@@ -78,7 +92,8 @@ impl Report {
 }
 
 /// Writes a file; what is for standard output comes back.
-fn put(path: &Path, bytes: Vec<u8>) -> anyhow::Result<Option<Vec<u8>>> {
+fn put(path: &Path, bytes: anyhow::Result<Vec<u8>>) -> anyhow::Result<Option<Vec<u8>>> {
+    let bytes = bytes?;
     if path == Path::new(STDOUT) {
         return Ok(Some(bytes));
     }
@@ -117,5 +132,10 @@ mod tests {
             csv: Some("-".into()),
         };
         assert!(check(&both).is_err());
+        let one = OutputArgs {
+            json: Some("r".into()),
+            csv: Some("r".into()),
+        };
+        assert!(check(&one).unwrap_err().to_string().contains("same file"));
     }
 }

@@ -1,6 +1,6 @@
 //! The report as people read it.
 
-use super::{Latency, Report, StepReport};
+use super::{COMPLETE, Latency, Report, StepReport};
 use crate::flood::figures::FailureCount;
 use crate::flood::histogram::Bars;
 use crate::flood::load::Rounded;
@@ -44,7 +44,7 @@ impl fmt::Display for Report {
                 cpu.cores * 100.0
             )?;
         }
-        if self.ended != "complete" {
+        if self.ended != COMPLETE {
             writeln!(f, "ended       {}", self.ended)?;
         }
         for missed in &self.missed {
@@ -89,7 +89,7 @@ impl Report {
         if let Some(due) = self.due_per_second().filter(|_| !self.is_ramp) {
             write!(f, "due         {}/s", Rounded(due))?;
             match &self.broke {
-                Some(broke) => writeln!(f, "; the fleet did not keep up: it {broke}")?,
+                Some(broke) => writeln!(f, "; the fleet did not keep up: {broke}")?,
                 None => writeln!(f)?,
             }
         }
@@ -127,10 +127,15 @@ impl Report {
                 f,
                 "held        {rate}/s is the highest rate that the fleet held"
             )?,
+            None if self.broke.is_none() => {}
             None => writeln!(f, "held        none of the rates; begin lower")?,
         }
         match &self.broke {
             Some(broke) => writeln!(f, "limit       {broke}"),
+            None if self.ended != COMPLETE => writeln!(
+                f,
+                "limit       not found: the flood ended before the ramp did"
+            ),
             None => writeln!(
                 f,
                 "limit       not found: it held all of them; go on higher"
