@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use super::answers::{Answer, Answers};
 use super::fleet::Remains;
 
+/// How a flood ends that was interrupted, as a chaos does with its own.
+const INTERRUPTED: i32 = 130;
+
 /// What must be true of every job, and is not.
 pub(super) fn problems(answers: &Answers, remains: &Remains) -> Vec<String> {
     let mut problems = of_answers(answers);
@@ -49,7 +52,13 @@ fn of_the_flood(answers: &Answers, remains: &Remains) -> Vec<String> {
         let sent = sent.map_or("?".to_owned(), |sent| sent.to_string());
         problems.push(format!("of {sent} jobs {first} were answered"));
     }
-    if !flood.status.success() {
+    for name in ["failed", "lost"] {
+        let jobs = figure(name);
+        if jobs != Some(0) {
+            problems.push(format!("the flood counts {name}: {jobs:?}"));
+        }
+    }
+    if flood.status.code() != Some(INTERRUPTED) {
         let said = flood.stderr.lines().last().unwrap_or_default();
         problems.push(format!("the flood failed, {}: {said}", flood.status));
     }
@@ -156,10 +165,10 @@ mod tests {
 
     fn remains() -> Remains {
         let flood = Finished {
-            status: ExitStatus::from_raw(0),
+            status: ExitStatus::from_raw(INTERRUPTED << 8),
             stdout: String::new(),
             stderr: String::new(),
-            report: Some(json!({"sent": 3})),
+            report: Some(json!({"sent": 3, "failed": 0, "lost": 0})),
         };
         let workers = WorkersEnd {
             status: ExitStatus::from_raw(0),
@@ -206,10 +215,13 @@ mod tests {
     #[test]
     fn a_job_that_was_sent_and_not_answered_is_a_problem() {
         let mut remains = remains();
-        remains.flood.report = Some(json!({"sent": 4}));
+        remains.flood.report = Some(json!({"sent": 4, "failed": 0, "lost": 1}));
         assert_eq!(
             problems(&answers(), &remains),
-            ["of 4 jobs 3 were answered"]
+            [
+                "of 4 jobs 3 were answered",
+                "the flood counts lost: Some(1)"
+            ]
         );
         remains.flood.report = None;
         assert!(problems(&answers(), &remains)[0].starts_with("the flood ended without"));
