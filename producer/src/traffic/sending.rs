@@ -16,10 +16,15 @@ const MAX_UNCONFIRMED: usize = 8;
 const WINDOW_PER_UNCONFIRMED: usize = 32;
 /// At most, on each connection.
 const MOST_UNCONFIRMED: usize = 8 * MAX_UNCONFIRMED;
-/// Without a window nothing but this holds a producer back, so it goes by what the broker has to carry:
-/// with 150 kB each, 8 messages take a twelfth of their share from workers that 4 leave alone, and are
-/// no faster.
-const MAX_UNCONFIRMED_BYTES: usize = 512 << 10;
+/// Without a window nothing but this holds a producer back, so it goes by what the broker has to carry. With
+/// 150 kB each, 2 messages fill a queue as fast as 4 or 8 do, which take more from the workers.
+const MAX_UNCONFIRMED_BYTES: usize = 256 << 10;
+/// Without a window, and with so many jobs in the queue that no worker runs out of them, each place among the
+/// unconfirmed rests for as long as its confirm took: what makes a broker slow then is its disk, which each
+/// job has to go through, and workers that have to wait for it too. The queue fills all the same, later.
+const PLENTY: u32 = 1_000;
+/// The longest such rest.
+const LONGEST_REST: Duration = Duration::from_millis(100);
 
 /// What may wait for its confirm.
 #[derive(Debug, Clone, Copy)]
@@ -117,7 +122,9 @@ impl<C: Campaign> Traffic<'_, C> {
     /// Publishes one job until the broker has it, and returns how many bytes that were.
     async fn publish(&self, publisher: &Publisher, job: Unconfirmed) -> anyhow::Result<usize> {
         loop {
+            let start = Instant::now();
             let confirmed = publisher.publish(&job.message).await?.confirmed().await?;
+            let took = start.elapsed();
             if confirmed.returned.is_some() {
                 return Err(self.no_queue());
             }
@@ -126,6 +133,10 @@ impl<C: Campaign> Traffic<'_, C> {
                 let unanswered = self.books.borrow_mut().confirmed(&job.id);
                 if unanswered {
                     self.campaign.confirmed(job.image)?;
+                }
+                let (choice, _) = self.window.choice();
+                if choice == Choice::Unlimited && self.queued.get() > Some(PLENTY) {
+                    tokio::time::sleep(took.min(LONGEST_REST)).await;
                 }
                 return Ok(job.message.body.len());
             }
