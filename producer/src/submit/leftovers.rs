@@ -6,7 +6,7 @@ use super::marks::Mark;
 use crate::process;
 use crate::traffic::{Arrival, Campaign, no_queue};
 use anyhow::{Context, bail};
-use ncs_broker::{Address, BrokerError, Connection};
+use ncs_broker::{Address, BrokerError, Connection, Getter};
 use ncs_protocol::{JobResult, ModelName, topology};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 const LAST_RUN: Duration = Duration::from_secs(20);
 /// How often the queue is looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(200);
+/// How long a job that no longer waits in its queue may be in a worker's hands: a few inferences, and a
+/// rebuild of the network between them.
+const IN_HAND: Duration = Duration::from_secs(10);
 /// Answers that are acked together.
 const TOGETHER: usize = 256;
 
@@ -33,8 +36,7 @@ pub(super) async fn check_model(address: &Address, model: &ModelName) -> anyhow:
 }
 
 /// Keeps the answers that wait, and finds out which jobs are yet to be answered. Where the result queue is
-/// gone, so are all answers: their images are unsent then. Jobs that a run has given up are waited for
-/// as long as any job waits in the queue of the model, and are lost otherwise.
+/// gone, so are all answers: their images are unsent then.
 pub(super) async fn collect(
     address: &Address,
     batch: &Arc<Batch>,
@@ -46,8 +48,7 @@ pub(super) async fn collect(
     let state = alone(&connection, queue).await;
     let collected = match state {
         Ok(()) => {
-            drain(&connection, queue, sending).await?;
-            let now = overdue(&connection, batch).await?;
+            let now = overdue(&connection, batch, sending).await?;
             replace(batch, vec![(Mark::Overdue, now)]).await
         }
         Err(error) if is_absent(&error) => {
@@ -79,16 +80,56 @@ fn same_broker(address: &Address, batch: &Batch) -> anyhow::Result<()> {
     )
 }
 
-/// What jobs are that a run has given up: still with the broker, or lost.
-async fn overdue(connection: &Connection, batch: &Batch) -> anyhow::Result<Mark> {
-    let Ok(model) = batch.description.model.parse::<ModelName>() else {
-        return Ok(Mark::Sent);
-    };
-    match connection.queue_state(&topology::jobs_queue(&model)).await {
-        Ok(state) if state.messages > 0 => Ok(Mark::Sent),
-        Ok(_) | Err(BrokerError::NotFound(_)) => Ok(Mark::Unsent),
-        Err(error) => Err(error.into()),
+/// What jobs are that a run has given up, once the answers that wait are kept: still with the broker as
+/// long as any job waits in the queue of the model, or lost.
+///
+/// The broker does not tell which jobs are in the hands of workers. So where none waits, their answers
+/// have [`IN_HAND`] to come.
+async fn overdue(
+    connection: &Connection,
+    batch: &Arc<Batch>,
+    sending: &Sending,
+) -> anyhow::Result<Mark> {
+    let getter = connection.getter(&batch.description.result_queue).await?;
+    let jobs_queue = batch.description.model.parse::<ModelName>();
+    let jobs_queue = jobs_queue.map(|model| topology::jobs_queue(&model));
+    let mut last_answer = Instant::now();
+    let mut is_told = false;
+    loop {
+        // Before the answers are taken: what leaves this queue later may be answered later.
+        let waiting = match &jobs_queue {
+            Ok(queue) => match connection.queue_state(queue).await {
+                Ok(state) => Some(state.messages),
+                Err(BrokerError::NotFound(_)) => None,
+                Err(error) => return Err(error.into()),
+            },
+            Err(_not_a_model) => None,
+        };
+        if drain(&getter, sending).await? > 0 {
+            last_answer = Instant::now();
+        }
+        match waiting {
+            Some(1..) => return Ok(Mark::Sent),
+            None => return Ok(Mark::Unsent),
+            Some(0) if last_answer.elapsed() > IN_HAND => return Ok(Mark::Unsent),
+            Some(0) => {}
+        }
+        let missing = count(batch, Mark::Overdue).await?;
+        if missing == 0 {
+            return Ok(Mark::Unsent);
+        }
+        if !is_told {
+            is_told = true;
+            tracing::info!("{missing} jobs of an earlier run may be in the hands of a worker");
+        }
+        tokio::time::sleep(LOOK).await;
     }
+}
+
+async fn count(batch: &Arc<Batch>, wanted: Mark) -> anyhow::Result<u64> {
+    let batch = Arc::clone(batch);
+    let counting = tokio::task::spawn_blocking(move || batch.marks.count(wanted));
+    counting.await?.context("cannot read the batch's progress")
 }
 
 async fn replace(batch: &Arc<Batch>, marks: Vec<(Mark, Mark)>) -> anyhow::Result<()> {
@@ -117,8 +158,8 @@ async fn alone(connection: &Connection, queue: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn drain(connection: &Connection, queue: &str, sending: &Sending) -> anyhow::Result<()> {
-    let getter = connection.getter(queue).await?;
+/// Keeps the answers that wait, and says how many messages there were.
+async fn drain(getter: &Getter, sending: &Sending) -> anyhow::Result<usize> {
     let mut waited = 0_usize;
     let mut last = None;
     loop {
@@ -152,5 +193,5 @@ async fn drain(connection: &Connection, queue: &str, sending: &Sending) -> anyho
     if waited > 0 {
         tracing::info!("{waited} answers had waited for this batch");
     }
-    Ok(())
+    Ok(waited)
 }

@@ -67,6 +67,15 @@ impl Marks {
             .map(|byte| byte.map(Mark::of))
     }
 
+    /// How many of these there are.
+    pub(super) fn count(&self, wanted: Mark) -> io::Result<u64> {
+        let mut found = 0;
+        for mark in self.all() {
+            found += u64::from(mark? == wanted);
+        }
+        Ok(found)
+    }
+
     /// Puts one mark in place of another wherever that is.
     pub(super) fn replace(&self, old: Mark, new: Mark) -> io::Result<()> {
         for (number, mark) in (0..).zip(self.all()) {
@@ -109,6 +118,7 @@ mod tests {
             all(&marks),
             [Mark::Unsent, Mark::Sent, Mark::Unsent, Mark::Done]
         );
+        assert_eq!(marks.count(Mark::Unsent).unwrap(), 2);
         marks.replace(Mark::Sent, Mark::Unsent).unwrap();
         assert_eq!(
             all(&marks),

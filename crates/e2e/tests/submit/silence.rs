@@ -1,7 +1,8 @@
 //! Nobody answers.
 
 use crate::bed::drain;
-use crate::bench::{Bench, classified, error_of, finish};
+use crate::bench::{Bench, classified, error_of, finish, wait_until_it_says};
+use crate::client::clean_up;
 use std::fs;
 
 #[test]
@@ -48,6 +49,46 @@ fn a_silence_gives_each_image_its_line_and_the_next_run_tries_those_again() {
         assert_eq!(classified(&fleet.worker), IMAGES as u64);
         bench.end(fleet);
     }
+}
+
+#[test]
+fn jobs_in_the_hands_of_a_worker_are_waited_for_and_not_sent_again() {
+    const IMAGES: usize = 4;
+    let bench = Bench::new();
+    let mut fleet = bench.fleet("1");
+    let photos = bench.photos(IMAGES);
+    fleet.worker.pause().expect("paused");
+    // As many as the worker takes, so that none waits in the queue.
+    let silent = bench.run(&[&photos, &"--window", &"4", &"--timeout", &"2s"]);
+    assert_eq!(silent.code, Some(1), "{silent:?}");
+    assert_eq!(bench.queued(), 0);
+    let again = bench.submit(&[&"--resume"]);
+    wait_until_it_says("4 jobs of an earlier run may be in the hands", &again);
+    fleet.worker.resume().expect("resumed");
+    let again = finish(again);
+    assert_eq!(again.code, Some(0), "{again:?}");
+    bench.answers(IMAGES);
+    assert_eq!(classified(&fleet.worker), IMAGES as u64);
+    bench.end(fleet);
+}
+
+#[test]
+fn jobs_that_are_lost_are_sent_again() {
+    const IMAGES: usize = 4;
+    let bench = Bench::new();
+    let fleet = bench.fleet("1");
+    let photos = bench.photos(IMAGES);
+    drain(fleet.worker);
+    let silent = bench.run(&[&photos, &"--timeout", &"2s"]);
+    assert_eq!(silent.code, Some(1), "{silent:?}");
+    assert_eq!(bench.queued() as usize, IMAGES);
+    clean_up(&bench.model);
+    let fleet = bench.fleet("1");
+    let again = bench.run(&[&"--resume"]);
+    assert_eq!(again.code, Some(0), "{again:?}");
+    bench.answers(IMAGES);
+    assert_eq!(classified(&fleet.worker), IMAGES as u64);
+    bench.end(fleet);
 }
 
 #[test]
