@@ -6,6 +6,7 @@ mod source;
 mod status;
 #[cfg(unix)]
 mod submit;
+mod targets;
 
 pub use dead::{DeadCommand, Filter, ListArgs, PurgeArgs, RetryArgs, SelectArgs, ShowArgs};
 pub use flood::{
@@ -15,6 +16,7 @@ pub use source::{PrepareArgs, SourceArgs, Way};
 pub use status::StatusArgs;
 #[cfg(unix)]
 pub use submit::{ImagesArgs, SubmitArgs};
+pub use targets::TargetsArgs;
 
 use clap::{Parser, Subcommand};
 
@@ -67,6 +69,13 @@ pub enum Command {
     ///
     /// Example: ncs-producer status --watch
     Status(Box<StatusArgs>),
+    /// Tell Prometheus which workers there are: a list for its HTTP service discovery
+    ///
+    /// Workers announce themselves over the broker every two seconds. This serves all that can be reached,
+    /// with the labels host and model.
+    ///
+    /// Example: ncs-producer targets --listen 0.0.0.0:9465
+    Targets(Box<TargetsArgs>),
 }
 
 #[cfg(test)]

@@ -8,7 +8,9 @@
 //! 3. [`flood`]: the load generator: when each job is due, what it measures, its report;
 //! 4. `submit`: a batch of images, one line for each, however often it is interrupted;
 //! 5. [`dead`]: what is in the dead letters, and what becomes of it;
-//! 6. [`status`]: what the fleet is doing now, from the broker.
+//! 6. `workers`: which workers there are, from what they announce;
+//! 7. [`status`]: what the fleet is doing now, from the broker;
+//! 8. [`targets`]: which workers Prometheus shall scrape.
 //!
 //! It knows no OpenVINO. What grows is bounded: unanswered jobs by the window, unconfirmed messages
 //! by `traffic::sending`, images in memory by [`source::MAX_BYTES`], dead letters in hand by
@@ -25,6 +27,8 @@ pub mod source;
 pub mod status;
 #[cfg(unix)]
 pub mod submit;
+pub mod targets;
 mod traffic;
+mod workers;
 
 pub use progress::AboveProgress;

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use ncs_producer::cli::{Cli, Command};
-use ncs_producer::{AboveProgress, dead, flood, status};
+use ncs_producer::{AboveProgress, dead, flood, status, targets};
 use ncs_program::{exit, logging, start};
 use std::process::ExitCode;
 
@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Command::Submit(arguments) => ncs_producer::submit::run(arguments),
         Command::Dead(command) => dead::run(command),
         Command::Status(arguments) => status::run(arguments),
+        Command::Targets(arguments) => targets::run(arguments),
     };
     exit::report("ncs-producer", outcome)
 }

@@ -129,6 +129,10 @@ pub struct RunArgs {
         value_name = "ADDR"
     )]
     pub metrics_addr: SocketAddr,
+    /// Where others reach /metrics, as the worker announces it [default: with --metrics-addr 0.0.0.0, the
+    /// address of this host that the broker sees]
+    #[arg(long, env = "NCS_ADVERTISE_ADDR", value_name = "HOST:PORT", value_parser = parse_host_and_port)]
+    pub advertise_addr: Option<String>,
     /// Which devices there are is looked up so often; a device that failed is left out for as long,
     /// and twice as long each further time
     #[arg(long, env = "NCS_RESCAN", default_value = "10s", value_name = "TIME",
@@ -261,10 +265,35 @@ impl PixelArgs {
     }
 }
 
+/// Prometheus takes it as it is.
+fn parse_host_and_port(text: &str) -> Result<String, String> {
+    let is_sound = text.rsplit_once(':').is_some_and(|(host, port)| {
+        let named = |c: char| c.is_ascii_alphanumeric() || "-_.:[]".contains(c);
+        !host.is_empty()
+            && host.chars().all(named)
+            && port.parse::<u16>().is_ok_and(|port| port > 0)
+    });
+    if is_sound {
+        Ok(text.to_owned())
+    } else {
+        Err("expected a host and a port, such as nuc-3:9464 or [fd00::3]:9464".to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn an_advertised_address_is_a_host_and_a_port() {
+        for right in ["nuc-3:9464", "10.0.0.3:80", "[fd00::3]:9464"] {
+            assert!(parse_host_and_port(right).is_ok(), "{right}");
+        }
+        for wrong in ["nuc-3", ":9464", "nuc-3:0", "http://nuc-3:9464", "a b:1"] {
+            assert!(parse_host_and_port(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -7,7 +7,7 @@ use crate::labels::Labels;
 use crate::metrics::Metrics;
 use crate::pages::Pages;
 use crate::pool::{Gate, Jobs, Shared};
-use crate::session::{Drained, Session, Settings};
+use crate::session::{Drained, MetricsAddress, Session, Settings};
 use crate::supervisor::{Plan, Supervisor};
 use anyhow::Context;
 use ncs_broker::{BrokerError, Outage};
@@ -17,7 +17,6 @@ use ncs_program::http::Endpoint;
 use ncs_program::{exit, shutdown};
 use ncs_protocol::{ModelName, topology};
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,6 +68,10 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<Infallible> {
         drain_timeout: arguments.drain_timeout,
         max_unconfirmed_results: arguments.limits.max_unconfirmed_results.into(),
         metrics,
+        metrics_address: MetricsAddress {
+            advertised: arguments.advertise_addr.clone(),
+            bound: arguments.metrics_addr,
+        },
         jobs,
         service: supervisor.service.clone(),
     };
@@ -78,7 +81,7 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<Infallible> {
         .enable_all()
         .build()
         .context("cannot start the async runtime")?;
-    let end = runtime.block_on(serve(arguments.metrics_addr, &settings, failure));
+    let end = runtime.block_on(serve(settings, failure));
     supervisor.stop(STOP_LIMIT);
     let code = match &end {
         Ok(()) => 0,
@@ -126,14 +129,16 @@ fn name_of(model: &Path) -> anyhow::Result<ModelName> {
 }
 
 async fn serve(
-    metrics_addr: SocketAddr,
-    settings: &Settings,
+    mut settings: Settings,
     failure: oneshot::Receiver<anyhow::Error>,
 ) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     shutdown::on_signal(&shutdown, ncs_engine::end_process)?;
-    let endpoint = Endpoint::bind(metrics_addr).await?;
-    tracing::info!(address = %endpoint.address()?, "serving /metrics, /healthz and /readyz");
+    let endpoint = Endpoint::bind(settings.metrics_address.bound).await?;
+    let bound = endpoint.address()?;
+    tracing::info!(address = %bound, "serving /metrics, /healthz and /readyz");
+    settings.metrics_address.bound = bound;
+    let settings = &settings;
     let pages = Pages {
         metrics: settings.metrics.clone(),
         service: settings.service.clone(),

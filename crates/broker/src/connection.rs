@@ -11,13 +11,18 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{ConnectionStatus, Event};
 use ncs_protocol::Topology;
 use ncs_protocol::topology::{Argument, ExchangeKind};
+use std::net::IpAddr;
 use std::pin::pin;
 
 /// An open connection. Publish and consume on two: while RabbitMQ blocks a publisher, nothing is
 /// written on its connection, acks included.
 pub struct Connection {
     connection: lapin::Connection,
+    local_ip: IpAddr,
 }
+
+/// Messages that wait for a listener at most, on either side of the network.
+pub const MOST_OVERHEARD: u16 = 4_096;
 
 /// What is known about an existing queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,12 +39,21 @@ impl Connection {
     pub async fn open(address: &Address, name: &str) -> Result<Self, BrokerError> {
         let opening = opening::open(address, name);
         match tokio::time::timeout(OPERATION_LIMIT, opening).await {
-            Ok(opened) => opened.map(|connection| Self { connection }),
+            Ok(opened) => opened.map(|(connection, local_ip)| Self {
+                connection,
+                local_ip,
+            }),
             Err(_elapsed) => Err(BrokerError::Unreachable {
                 address: address.clone(),
                 reason: format!("no answer within {} s", OPERATION_LIMIT.as_secs()),
             }),
         }
+    }
+
+    /// Which address of this host it is from: the one under which the broker's network knows us.
+    #[must_use]
+    pub fn local_ip(&self) -> IpAddr {
+        self.local_ip
     }
 
     /// Creates what does not exist yet; what exists with other arguments is an error.
@@ -144,6 +158,35 @@ impl Connection {
     pub async fn idle_consumer(&self, queue: &str) -> Result<Consumer, BrokerError> {
         let channel = limited("opening a channel", self.connection.create_channel()).await?;
         Consumer::new(channel, queue)
+    }
+
+    /// Listens to what comes to an exchange from now on, in a queue of this connection alone, which goes
+    /// with it. [`BrokerError::NotFound`] where there is no such exchange.
+    ///
+    /// Of more than [`MOST_OVERHEARD`] messages that wait, the newest are kept.
+    pub async fn listen(&self, exchange: &str, queue: &str) -> Result<Consumer, BrokerError> {
+        let channel = limited("opening a channel", self.connection.create_channel()).await?;
+        let options = QueueDeclareOptions {
+            exclusive: true,
+            auto_delete: true,
+            ..Default::default()
+        };
+        let mut arguments = FieldTable::default();
+        let most = AMQPValue::LongLongInt(MOST_OVERHEARD.into());
+        arguments.insert("x-max-length".into(), most);
+        let name = short("queue's name", queue)?;
+        let declaring = channel.queue_declare(name.clone(), options, arguments);
+        limited_declaration("declaring a queue", declaring).await?;
+        let binding = channel.queue_bind(
+            name,
+            short("exchange's name", exchange)?,
+            ShortString::default(),
+            QueueBindOptions::default(),
+            FieldTable::default(),
+        );
+        limited_declaration("binding a queue", binding).await?;
+        close(&channel).await;
+        self.consumer(queue, MOST_OVERHEARD).await
     }
 
     /// Opens a channel that takes messages out of `queue` one by one.

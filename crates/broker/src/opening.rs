@@ -12,7 +12,7 @@ use async_compat::Compat;
 use futures_util::AsyncReadExt;
 use lapin::{AsyncTcpStream, ConnectionProperties, ErrorKind};
 use std::io;
-use std::net::Shutdown;
+use std::net::{IpAddr, Shutdown};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -23,11 +23,18 @@ type Stream = AsyncTcpStream<Compat<TcpStream>>;
 /// What RabbitMQ shows of all our connections, beside their names.
 const PRODUCT: &str = "ncs-fleet";
 
-/// Opens a connection. Has no limit of its own: it may be dropped at any time, and then nothing of it
-/// is left, neither a socket nor a thread.
-pub(crate) async fn open(address: &Address, name: &str) -> Result<lapin::Connection, BrokerError> {
+/// Opens a connection, and says which of our addresses it is from. Has no limit of its own: it may be
+/// dropped at any time, and then nothing of it is left, neither a socket nor a thread.
+pub(crate) async fn open(
+    address: &Address,
+    name: &str,
+) -> Result<(lapin::Connection, IpAddr), BrokerError> {
     let (stream, line) = match connect(address).await {
         Ok(connected) => connected,
+        Err(error) => return Err(unreachable(address, &error)),
+    };
+    let local = match line.local_ip() {
+        Ok(local) => local,
         Err(error) => return Err(unreachable(address, &error)),
     };
     let stream = match address.tls() {
@@ -40,7 +47,7 @@ pub(crate) async fn open(address: &Address, name: &str) -> Result<lapin::Connect
     match log_in(stream, address, name).await {
         Ok(connection) => {
             line.keep();
-            Ok(connection)
+            Ok((connection, local))
         }
         Err(error) => Err(sort(address, &error).await),
     }
@@ -81,6 +88,11 @@ async fn log_in(stream: Stream, address: &Address, name: &str) -> lapin::Result<
 struct Line(Option<std::net::TcpStream>);
 
 impl Line {
+    fn local_ip(&self) -> io::Result<IpAddr> {
+        let socket = self.0.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        Ok(socket.local_addr()?.ip())
+    }
+
     fn keep(mut self) {
         self.0 = None;
     }

@@ -159,6 +159,12 @@ pub fn ok(body: impl Into<Bytes>) -> Page {
     text(StatusCode::OK, body)
 }
 
+/// Something for programs.
+pub fn json(body: impl Into<Bytes>) -> Page {
+    let kind = HeaderValue::from_static("application/json");
+    page(StatusCode::OK, (CONTENT_TYPE, kind), body)
+}
+
 /// There is no such page; `which` says which there are.
 #[must_use]
 pub fn not_found(which: &'static str) -> Page {

@@ -8,10 +8,12 @@
 //! 1. [`properties`]: the envelope, as AMQP's own message properties;
 //! 2. [`job`]: what a worker accepts, bincode or a bare image;
 //! 3. [`result`]: what it answers, bincode or JSON;
-//! 4. [`topology`]: exchanges, queues and their arguments.
+//! 4. [`announcement`]: what a worker says of itself every few seconds;
+//! 5. [`topology`]: exchanges, queues and their arguments.
 //!
 //! `docs/protocol.md` describes the same for clients in other languages.
 
+pub mod announcement;
 mod body;
 pub mod job;
 pub mod model_name;
@@ -20,6 +22,7 @@ mod quote;
 pub mod result;
 pub mod topology;
 
+pub use announcement::Announcement;
 pub use job::{Content, Encoding, ImageType, Job, JobError};
 pub use model_name::ModelName;
 pub use properties::{HeaderValue, Properties};

@@ -3,7 +3,7 @@
 //! Both programs declare what they use, so whoever starts first creates it. The arguments of an
 //! existing queue cannot be changed: a new value here needs a new queue, or the old one deleted.
 
-use crate::ModelName;
+use crate::{ModelName, announcement};
 use std::borrow::Cow;
 
 /// The direct exchange for jobs; the routing key is the model's name.
@@ -170,6 +170,7 @@ pub fn for_worker(model: &ModelName) -> Topology {
                 name: DEAD,
                 kind: ExchangeKind::Fanout,
             },
+            announcement::exchange(),
         ],
         queues: vec![
             jobs,

@@ -1,7 +1,8 @@
 //! What one look at the fleet has found: the figures as they are in JSON.
 
-use ncs_protocol::ModelName;
+use ncs_protocol::announcement::is_listeners_queue;
 use ncs_protocol::topology::{DEAD, RESULTS_QUEUE, UNANSWERED, jobs_queue, suspects_queue};
+use ncs_protocol::{Announcement, ModelName};
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -19,8 +20,10 @@ pub(super) struct Fleet {
     pub(super) management: Option<Management>,
     /// All of the fleet's queues that were looked at, by name.
     pub(super) queues: Vec<Queue>,
-    /// Where workers run. Absent where the management API does not say.
+    /// Where workers run. Absent where neither the management API nor any worker says.
     pub(super) hosts: Option<Vec<Host>>,
+    /// The workers that announce themselves.
+    pub(super) workers: Vec<Announcement>,
     /// Models that were asked for and have no queue.
     pub(super) never_served: Vec<String>,
 }
@@ -100,6 +103,12 @@ pub(super) struct Host {
     pub(super) prefetch: u64,
     /// How many they have, in RabbitMQ's last sample of 5 s.
     pub(super) in_hand: Option<u64>,
+    /// Devices that their networks run on. This and the two below only the workers know.
+    pub(super) devices: Option<u64>,
+    /// Sticks that are left out for a while, because they failed.
+    pub(super) quarantined: Option<u64>,
+    /// Sticks that are no longer there.
+    pub(super) lost: Option<u64>,
     /// The models that they serve.
     pub(super) models: BTreeSet<String>,
 }
@@ -114,6 +123,9 @@ impl Role {
             _ => {}
         }
         let rest = queue.strip_prefix("ncs.")?;
+        if is_listeners_queue(queue) {
+            return None;
+        }
         if queue.starts_with(OWN_QUEUES) {
             return Some((Self::Own, None));
         }
@@ -184,6 +196,10 @@ mod tests {
             assert_eq!(of.map(|of| of.to_string()).as_deref(), model, "{name}");
         }
         assert!(Role::of("orders").is_none());
+        assert!(
+            Role::of("ncs.workers.01a2").is_none(),
+            "it is gone in a moment"
+        );
     }
 
     #[test]

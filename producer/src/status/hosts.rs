@@ -163,6 +163,7 @@ mod tests {
             prefetch,
             in_hand,
             models: BTreeSet::from(["m".to_owned()]),
+            ..Host::default()
         };
         let expected = [
             host("attic", false, 1, 0, 0, None),

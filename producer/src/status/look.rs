@@ -1,6 +1,7 @@
 //! One look after the other: AMQP's figures, which are of now, over those of the management API.
 
 use super::amqp::Amqp;
+use super::crew;
 use super::fleet::{self, Fleet, Host, Queue, Role};
 use super::management::{self, Told};
 use crate::cli::StatusArgs;
@@ -8,7 +9,7 @@ use ncs_broker::{BrokerError, Management};
 use ncs_protocol::ModelName;
 use ncs_protocol::topology::{DEAD, RESULTS_QUEUE, UNANSWERED, jobs_queue, suspects_queue};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A broker to be looked at again and again.
 pub(super) struct Looks {
@@ -79,6 +80,15 @@ impl Looks {
                 }
             }
         }
+        let connected = found.get(UNANSWERED).map_or(0, |queue| queue.consumers);
+        fleet.workers = self.amqp.workers(connected).await?;
+        fleet.workers.retain(|worker| {
+            let asked = |model: &ModelName| model.as_str() == worker.model;
+            self.models.is_empty() || self.models.iter().any(asked)
+        });
+        if fleet.hosts.is_some() || !fleet.workers.is_empty() {
+            crew::add(fleet.hosts.get_or_insert_default(), &fleet.workers);
+        }
         let of_interest = |queue: &Queue| match &queue.model {
             Some(model) if !self.models.is_empty() => {
                 self.models.iter().any(|asked| asked.as_str() == model)
@@ -88,6 +98,11 @@ impl Looks {
         fleet.queues = found.into_values().filter(of_interest).collect();
         self.reckon(&mut fleet.queues);
         Ok(fleet)
+    }
+
+    /// Waits until the next look, and listens to the workers meanwhile.
+    pub(super) async fn rest(&mut self, pause: Duration) {
+        let Err(_elapsed) = tokio::time::timeout(pause, self.amqp.listen()).await;
     }
 
     /// Says goodbye.

@@ -1,13 +1,14 @@
 //! `ncs-producer status`: what the fleet is doing now, from the broker.
 //!
-//! Reading order: `fleet`, what a look finds; `amqp`, what AMQP alone tells; `management` (with
-//! `hosts`), what RabbitMQ's management API tells; `look`, which puts them together; `table` and `screen`,
+//! Reading order: `fleet`, what a look finds; `amqp` (with `crew`, the workers that announce themselves), what
+//! AMQP alone tells; `management` (with `hosts`), what RabbitMQ's management API tells; `look`, which puts them together; `table` and `screen`,
 //! how people see it.
 //!
 //! It changes nothing in the broker: queues are looked at without declaring them, and no message is taken,
 //! since each return counts against the message.
 
 mod amqp;
+mod crew;
 mod fleet;
 mod hosts;
 mod look;
@@ -68,7 +69,7 @@ async fn watch(looks: &mut Looks, pause: Duration, arguments: &StatusArgs) -> an
                 outage.over();
                 seen_once = true;
                 screen.show(&fleet, arguments)?;
-                tokio::time::sleep(pause).await;
+                looks.rest(pause).await;
             }
             // A broker that was never there may be a mistaken address.
             Err(error) if seen_once && error.is_temporary() => outage.wait(&error).await,

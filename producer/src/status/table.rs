@@ -15,12 +15,13 @@ const UNKNOWN: &str = "-";
 /// A name may be cut down to so much, with the space behind it.
 const MIN_NAME: u16 = 14;
 
-const HOSTS: [&str; 6] = [
+const HOSTS: [&str; 7] = [
     "host",
     "workers",
     "consuming",
     "prefetch",
     "in hand",
+    "devices",
     "models",
 ];
 const QUEUES: [&str; 4] = [
@@ -105,10 +106,28 @@ fn hosts(fleet: &Fleet) -> String {
             host.consuming.to_string(),
             host.prefetch.to_string(),
             or_unknown(host.in_hand, |count| count.to_string()),
+            devices(host),
             models.join(", "),
         ]
     };
     table(&HOSTS, fleet.hosts.iter().flatten().map(row).collect())
+}
+
+/// "2", or "1 (1 lost)".
+fn devices(host: &Host) -> String {
+    let missing = [(host.quarantined, "failing"), (host.lost, "lost")];
+    let missing = missing.into_iter().filter_map(|(count, what)| {
+        let count = count.filter(|count| *count > 0)?;
+        Some(format!("{count} {what}"))
+    });
+    let missing: Vec<_> = missing.collect();
+    or_unknown(host.devices, |count| {
+        if missing.is_empty() {
+            count.to_string()
+        } else {
+            format!("{count} ({})", missing.join(", "))
+        }
+    })
 }
 
 /// What producers have declared for themselves: in a line, or one by one.
@@ -177,10 +196,8 @@ fn remarks(fleet: &Fleet) -> String {
     } else if !told && !jobs && fleet.never_served.is_empty() {
         say("name models with --model NAME: AMQP alone cannot list their queues");
     }
-    let seen = fleet
-        .hosts
-        .as_ref()
-        .map(|hosts| hosts.iter().any(|host| host.consuming > 0));
+    let hosts = fleet.hosts.iter().flatten();
+    let seen = told.then(|| hosts.clone().any(|host| host.in_hand.is_some()));
     let consumed = |queue: &Queue| queue.role == Role::Jobs && queue.consumers > 0;
     if seen == Some(false) && fleet.queues.iter().any(consumed) {
         say(
@@ -196,9 +213,7 @@ fn remarks(fleet: &Fleet) -> String {
         } else {
             "note"
         };
-        say(&format!(
-            "{kind}: no rates, jobs in hand and hosts: {problem}"
-        ));
+        say(&format!("{kind}: no rates and jobs in hand: {problem}"));
     }
     lines
 }
@@ -302,6 +317,8 @@ mod tests {
             consuming: 3,
             prefetch: 24,
             in_hand: Some(24),
+            devices: Some(5),
+            lost: Some(1),
             models: ["googlenet-v1".to_owned()].into(),
             ..Host::default()
         };
@@ -327,8 +344,8 @@ mod tests {
 model         waiting  suspects  workers  in hand   in/s  done/s  oldest  left
 googlenet-v1   123456         1        3       24  200.0   180.2    ~10m  ~11m
 
-host          workers  consuming  prefetch  in hand  models
-pi                  3          3        24       24  googlenet-v1
+host          workers  consuming  prefetch  in hand     devices  models
+pi                  3          3        24       24  5 (1 lost)  googlenet-v1
 
 2 queues of producers' own, with 5 waiting (see --all)
 
@@ -366,7 +383,7 @@ pi                  3          3        24       24  googlenet-v1
             "{once}"
         );
         assert!(
-            once.contains("\nnote: no rates, jobs in hand and hosts: it does"),
+            once.contains("\nnote: no rates and jobs in hand: it does"),
             "{once}"
         );
         assert!(

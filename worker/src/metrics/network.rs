@@ -150,6 +150,25 @@ impl NetworkMetrics {
         }
     }
 
+    /// Devices that the network runs on.
+    #[must_use]
+    pub fn devices(&self) -> u32 {
+        number(&self.devices)
+    }
+
+    /// Jobs in hand at most.
+    #[must_use]
+    pub fn prefetch(&self) -> u32 {
+        number(&self.prefetch)
+    }
+
+    /// How many sticks are quarantined, and how many lost.
+    #[must_use]
+    pub fn missing_sticks(&self) -> (u32, u32) {
+        let of = |state| number(&self.sticks.with_label_values(&[state]));
+        (of("quarantined"), of("lost"))
+    }
+
     /// Says how warm the sticks are, and forgets those that are not among them.
     pub fn set_temperatures(&self, temperatures: &[(String, f64)]) {
         self.temperature.reset();
@@ -163,4 +182,8 @@ impl NetworkMetrics {
 
 fn count(things: usize) -> i64 {
     i64::try_from(things).unwrap_or(i64::MAX)
+}
+
+fn number(gauge: &IntGauge) -> u32 {
+    u32::try_from(gauge.get()).unwrap_or(0)
 }

@@ -2,7 +2,9 @@
 //!
 //! `taking` is where jobs come from: the model's queue, and the suspects, one at a time. `settling`
 //! is what becomes of them. `obituaries` tells the submitters of jobs that the broker gave up.
+//! `announcing` tells whoever listens that this worker is there.
 
+mod announcing;
 mod obituaries;
 mod settling;
 mod taking;
@@ -12,6 +14,7 @@ use crate::in_hand::InHand;
 use crate::metrics::Metrics;
 use crate::pool::Jobs;
 use crate::supervisor::Service;
+pub use announcing::MetricsAddress;
 use ncs_broker::{Address, BrokerError, Consumer, Getter, Link, Publisher};
 use ncs_protocol::{Topology, topology};
 use std::cell::Cell;
@@ -44,6 +47,8 @@ pub struct Settings {
     pub max_unconfirmed_results: usize,
     /// The worker's figures.
     pub metrics: Metrics,
+    /// Where others find them.
+    pub metrics_address: MetricsAddress,
     /// Where jobs wait for an infer request.
     pub jobs: Arc<Jobs>,
     /// What this host can do for them.
@@ -135,6 +140,7 @@ impl<'a> Session<'a> {
             suspects_changed: Notify::new(),
         };
         let (finished, to_publish) = mpsc::channel(MOST_IN_HAND);
+        let local_ip = link.publishing.local_ip();
         let overdue = async {
             shutdown.cancelled().await;
             tokio::time::sleep(settings.drain_timeout).await;
@@ -145,6 +151,7 @@ impl<'a> Session<'a> {
                 Err(error)
             }
             Err(error) = work.answer_dead(&mut unanswered, &publisher, shutdown) => Err(error),
+            Err(error) = work.announce(&publisher, local_ip) => Err(error),
             error = link.lost() => Err(error),
             () = overdue => Ok(Drained { left: work.in_hand.count() }),
         };
@@ -152,6 +159,7 @@ impl<'a> Session<'a> {
         // Their session is over.
         drop(settings.jobs.take_waiting());
         if end.is_ok() {
+            announcing::say_goodbye(settings, &publisher, local_ip).await;
             link.close().await;
         }
         Ok(end?)

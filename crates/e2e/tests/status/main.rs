@@ -16,3 +16,4 @@ mod management;
 mod place;
 mod secrets;
 mod watch;
+mod workers;
