@@ -64,6 +64,8 @@ pub(crate) struct StepFigures {
     pub(crate) sent: u64,
     /// Its jobs that were answered.
     pub(crate) answered: u64,
+    /// And answered with an error.
+    pub(crate) failed: u64,
     /// Images that were classified while it lasted, whatever step their jobs belong to.
     pub(crate) classified: u64,
     /// From when its jobs were due to their results, in microseconds.
@@ -83,6 +85,7 @@ impl Figures {
             warm_up: step.warm_up,
             sent: 0,
             answered: 0,
+            failed: 0,
             classified: 0,
             latency_us: empty_histogram(),
             began: None,
@@ -135,6 +138,7 @@ impl Figures {
         };
         if let Some(step) = self.steps.get_mut(step) {
             step.answered += 1;
+            step.failed += 1 - classified;
             let us = u64::try_from(job.latency.as_micros()).unwrap_or(MAX_LATENCY_US);
             // It grows up to the largest latency that there is.
             let _ = step.latency_us.record(us.clamp(1, MAX_LATENCY_US));

@@ -194,10 +194,10 @@ impl<'a> Flood<'a> {
 
     fn choice(&self) -> Choice {
         match self.arguments.pace.window {
+            // The schedule alone says when: a window would make the loop closed again.
+            None | Some(0) if self.load.is_open() => Choice::BySchedule,
             Some(0) => Choice::Unlimited,
             Some(jobs) => Choice::Jobs(jobs),
-            // The schedule alone says when: a window would make the loop closed again.
-            None if self.load.is_open() => Choice::BySchedule,
             None => Choice::ByConsumers,
         }
     }
@@ -240,18 +240,23 @@ impl Campaign for Flood<'_> {
             let mut schedule = self.schedule.borrow_mut();
             (schedule.next(elapsed), schedule.began(), schedule.ends())
         };
-        // The last rate lasts to its end, too.
-        if let Some(at) = due.map_or(ends, |due| due.at) {
-            tokio::time::sleep_until((start + at).into()).await;
-        }
-        // From here on nothing waits: who has slept takes the job.
-        let goes_on = match due {
-            Some(due) => self.judge_before(due.step, began),
-            None => self.judge_before(self.load.steps.len(), ends.unwrap_or(elapsed)),
+        // A step is judged when its time is over, however long the next one's first job lets us wait, and the
+        // last one lasts to its end, too.
+        let (step, over) = match due {
+            Some(due) => (due.step, began),
+            None => (self.load.steps.len(), ends.unwrap_or(elapsed)),
         };
+        if self.rates.borrow().judged() < step {
+            tokio::time::sleep_until((start + over).into()).await;
+        }
+        let goes_on = self.judge_before(step, over);
         let Some(due) = due.filter(|_| goes_on) else {
             return Ok(None);
         };
+        if let Some(at) = due.at {
+            tokio::time::sleep_until((start + at).into()).await;
+        }
+        // From here on nothing waits: who has slept takes the job.
         // Nobody waits for a job of a closed loop before it is sent.
         let due_at = start + due.at.unwrap_or(elapsed);
         let mut figures = self.figures.borrow_mut();
@@ -329,7 +334,12 @@ impl Campaign for Flood<'_> {
             (!step.latency_us.is_empty())
                 .then(|| Duration::from_micros(step.latency_us.value_at_quantile(q)))
         };
-        let is_over = self.rates.borrow().judged() == self.load.steps.len();
+        let is_over = {
+            let rates = self.rates.borrow();
+            rates.judged() == self.load.steps.len()
+                || self.load.is_ramp && !rates.are_held()
+                || self.signals.finish.is_cancelled()
+        };
         self.progress.borrow_mut().show(&Status {
             done: figures.measured().map(|step| step.answered).sum(),
             images: figures.classified(),
@@ -343,7 +353,9 @@ impl Campaign for Flood<'_> {
                 .filter(|_| !is_over)
                 .map(|all| all.saturating_sub(elapsed))
                 .filter(|left| !left.is_zero()),
-            phase: if self.load.length().is_some_and(|all| elapsed > all) && !is_over {
+            phase: if is_over {
+                "waiting for answers".to_owned()
+            } else if self.load.length().is_some_and(|all| elapsed > all) {
                 "sending late what was due".to_owned()
             } else {
                 load.to_string()

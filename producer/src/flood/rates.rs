@@ -8,9 +8,12 @@ use std::time::Duration;
 /// The backlog may grow by so much of what was due in a step. A fleet that is 2 % too slow grows it
 /// without end; counting arrivals finer than that would need longer steps.
 const GROWTH: f64 = 0.02;
-/// Or by what is due in so much time: answers take longer at a higher rate, and come in bursts of what
-/// a worker has in hand.
+/// Or by what is due in so much time, beside the quickest answer's, for which jobs are under way where none
+/// waits: answers take longer at a higher rate, and come in bursts of what a worker has in hand.
 const SETTLING: Duration = Duration::from_millis(250);
+
+/// More errors than this among the answers of a step are not the fleet's work: they take no inference.
+const FAILED: f64 = 0.01;
 
 /// Judges the steps of an open loop in order; there is nothing to judge in a closed one.
 pub(crate) struct Rates {
@@ -44,6 +47,8 @@ pub(crate) enum Why {
     Slow(Duration),
     /// Jobs could not be sent on time: this late at the end.
     Late(Duration),
+    /// So many answers, more than one in a hundred, were errors.
+    Failed(u64),
 }
 
 impl Rates {
@@ -96,10 +101,15 @@ impl Rates {
         }
         let unanswered = step.unanswered.unwrap_or(0);
         let grown = unanswered.saturating_sub(self.backlog.unwrap_or(0));
-        let allowed = (step.sent as f64 * GROWTH).max(rate * SETTLING.as_secs_f64());
+        let quickest = Duration::from_micros(step.latency_us.min());
+        let settling = SETTLING.saturating_add(quickest);
+        let allowed = (step.sent as f64 * GROWTH).max(rate * settling.as_secs_f64());
         // One job more is no sign of anything.
         if grown as f64 > allowed.max(1.0) {
             return Some(Why::Backlog(grown));
+        }
+        if step.failed as f64 > step.answered as f64 * FAILED {
+            return Some(Why::Failed(step.failed));
         }
         let slowest = self.slowest?;
         let limit = u64::try_from(slowest.as_micros()).unwrap_or(u64::MAX - 1);
@@ -139,6 +149,7 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Backlog(jobs) => write!(f, "{jobs} more jobs waited at its end"),
+            Self::Failed(answers) => write!(f, "{answers} answers were errors"),
             Self::Late(late) => write!(
                 f,
                 "at its end jobs were sent {:.1} s after they were due: the broker, or this host, did not \
@@ -190,6 +201,7 @@ mod tests {
         }
         for _ in 0..answered {
             figures.answered += 1;
+            figures.steps[step].answered += 1;
             figures.steps[step].classified += 1;
             let us = u64::try_from(latency.as_micros()).unwrap();
             figures.steps[step].latency_us.record(us).unwrap();
@@ -214,6 +226,28 @@ mod tests {
             broke.told(250.0),
             "broke at 300/s: 250.0 images/s were classified, and 510 more jobs waited at its end"
         );
+    }
+
+    #[test]
+    fn jobs_that_are_under_way_where_none_waits_are_no_backlog() {
+        let (mut rates, mut figures) = ramp(&[20.0, 100.0], None);
+        // Each takes 0.4 s, however few there are.
+        let slow = Duration::from_millis(400);
+        pass(&mut rates, &mut figures, 200, 192, slow);
+        pass(&mut rates, &mut figures, 1_000, 968, slow);
+        assert_eq!(rates.highest(), Some(100.0));
+    }
+
+    #[test]
+    fn a_rate_at_which_answers_are_errors_is_not_held() {
+        let (mut rates, mut figures) = ramp(&[100.0, 200.0], None);
+        let quick = Duration::from_millis(20);
+        figures.steps[0].failed = 10;
+        pass(&mut rates, &mut figures, 1_000, 1_000, quick);
+        figures.steps[1].failed = 21;
+        pass(&mut rates, &mut figures, 2_000, 2_000, quick);
+        assert_eq!(rates.highest(), Some(100.0));
+        assert_eq!(rates.broke().unwrap().why, Why::Failed(21));
     }
 
     #[test]

@@ -73,8 +73,14 @@ pub(crate) struct Report {
     pub(crate) ended: &'static str,
     /// What was asked for and not reached.
     pub(crate) missed: Vec<String>,
+    /// Of a window: in which part of the time it had room, and was not filled because the broker had not
+    /// confirmed earlier jobs.
+    pub(crate) held_by_confirms: f64,
     #[serde(skip)]
     is_ramp: bool,
+    /// All steps have had their time.
+    #[serde(skip)]
+    is_judged: bool,
     /// For the picture.
     #[serde(skip)]
     latency_us: Histogram<u64>,
@@ -126,7 +132,8 @@ impl Report {
         let compared = if flood.load.is_ramp {
             rates.highest()
         } else {
-            Some(images_per_second)
+            // A rate that was held was reached, although the last answers came after the last job.
+            Some(images_per_second.max(rates.highest().unwrap_or_default()))
         };
         let p99 = (!latency_us.is_empty())
             .then(|| Duration::from_micros(latency_us.value_at_quantile(0.99)));
@@ -174,6 +181,8 @@ impl Report {
                 }
             }),
             is_ramp: flood.load.is_ramp,
+            is_judged: rates.judged() == flood.load.steps.len(),
+            held_by_confirms: share(flood.state.get().held_by_confirms, figures.elapsed()),
             ended: match end {
                 _ if flood.signals.finish.is_cancelled() => INTERRUPTED,
                 Some(End::Answered) => COMPLETE,
@@ -208,6 +217,10 @@ impl Latency {
             max: milliseconds(us.max()),
         }
     }
+}
+
+fn share(part: Duration, whole: Duration) -> f64 {
+    (part.as_secs_f64() / whole.as_secs_f64().max(f64::EPSILON)).min(1.0)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "latencies end at an hour")]

@@ -41,6 +41,8 @@ impl<C: Campaign> Traffic<'_, C> {
                         return Err(self.queue_is_gone().into());
                     };
                     let delivery = delivery?;
+                    // A campaign that makes it wait does not make the fleet slower.
+                    let at = Instant::now();
                     match JobResult::from_message(&delivery.properties, &delivery.body) {
                         Ok(result) => {
                             {
@@ -48,7 +50,7 @@ impl<C: Campaign> Traffic<'_, C> {
                                 self.campaign.room().await?;
                             }
                             // From here on nothing waits: what is in the books, the campaign has.
-                            self.enter(result, delivery.redelivered)?;
+                            self.enter(result, delivery.redelivered, at)?;
                         }
                         Err(error) => {
                             tracing::warn!(%error, "this message in the result queue is none");
@@ -81,15 +83,15 @@ impl<C: Campaign> Traffic<'_, C> {
         Ok(())
     }
 
-    fn enter(&self, result: JobResult, redelivered: bool) -> anyhow::Result<()> {
-        let now = Instant::now();
-        let job = self.books.borrow_mut().answered(&result.job_id, now);
+    /// A result that has come at this time.
+    fn enter(&self, result: JobResult, redelivered: bool, at: Instant) -> anyhow::Result<()> {
+        let job = self.books.borrow_mut().answered(&result.job_id, at);
         if job.is_some() {
             self.window.give_back();
         }
         // An answer to an earlier run's job shows too that the fleet is at work.
         if job.is_some() || !redelivered {
-            self.last_progress.set(now);
+            self.last_progress.set(Instant::now());
         }
         self.campaign.answered(Arrival {
             result,

@@ -104,6 +104,8 @@ pub(crate) struct State {
     pub(crate) queued: Option<u32>,
     /// Whether there is a link to the broker.
     pub(crate) connected: bool,
+    /// How long the window had room that was not used, because too many messages waited for their confirms.
+    pub(crate) held_by_confirms: Duration,
 }
 
 /// Why a run ended.
@@ -113,7 +115,7 @@ pub(crate) enum End {
     Answered,
     /// Nothing was answered for the timeout, or there was no broker for so long.
     GaveUp,
-    /// A signal came while there was no broker, or a second one while jobs were unanswered.
+    /// The first signal came while there was no broker, or a second one while jobs were unanswered.
     Interrupted,
 }
 
@@ -154,6 +156,7 @@ pub(crate) struct Traffic<'a, C> {
     refusing: Cell<bool>,
     queued: Cell<Option<u32>>,
     connected: Cell<bool>,
+    held_by_confirms: Cell<Duration>,
     last_progress: Cell<Instant>,
     /// Results wait for the campaign to take them: that is no silence of the fleet.
     held: Cell<bool>,
@@ -184,6 +187,7 @@ impl<'a, C: Campaign> Traffic<'a, C> {
             refusing: Cell::new(false),
             queued: Cell::new(None),
             connected: Cell::new(false),
+            held_by_confirms: Cell::new(Duration::ZERO),
             last_progress: Cell::new(Instant::now()),
             held: Cell::new(false),
             asked: Cell::new(Instant::now()),
@@ -255,6 +259,7 @@ impl<'a, C: Campaign> Traffic<'a, C> {
             refused: self.refused.get(),
             queued: self.queued.get(),
             connected: self.connected.get(),
+            held_by_confirms: self.held_by_confirms.get(),
         }
     }
 
@@ -279,12 +284,14 @@ impl<'a, C: Campaign> Traffic<'a, C> {
             if self.all_sent.get() && self.books.borrow().unanswered() == 0 {
                 return Ok(End::Answered);
             }
+            // Who has asked for the end before waits for what is unanswered, through this outage too.
+            let was_asked = self.signals.finish.is_cancelled();
             tokio::select! {
                 again = self.connect_again(error, &mut outage) => match again? {
                     Some(again) => *session = Some(again),
                     None => return Ok(End::GaveUp),
                 },
-                () = self.signals.finish.cancelled() => return Ok(End::Interrupted),
+                () = self.signals.finish.cancelled(), if !was_asked => return Ok(End::Interrupted),
             }
         }
     }

@@ -84,7 +84,11 @@ impl<C: Campaign> Traffic<'_, C> {
                 confirming.push(self.publish(publisher, job));
             }
             while confirming.len() >= allowed.messages || bytes >= allowed.bytes {
+                let held = self.window.has_room().then(Instant::now);
                 bytes -= confirming.next().await.transpose()?.unwrap_or(bytes);
+                let held = held.map_or(Duration::ZERO, |since| since.elapsed());
+                self.held_by_confirms
+                    .set(self.held_by_confirms.get() + held);
             }
         }
         while let Some(confirmed) = confirming.next().await {

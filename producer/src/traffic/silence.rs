@@ -14,18 +14,25 @@ const HELD_UP: Duration = Duration::from_secs(1);
 /// How often the queue's depth is asked for.
 const LOOK_AT_QUEUE: Duration = Duration::from_secs(1);
 
+/// How long to wait where that fails, and how often it may on one link: RabbitMQ allows 2,047 channels.
+const AFTER_FAILED_LOOK: Duration = Duration::from_secs(10);
+const MOST_FAILED_LOOKS: usize = 100;
+
 impl<C: Campaign> Traffic<'_, C> {
     /// Until jobs are unanswered and none was answered for too long.
     pub(super) async fn watch(&self, link: &Link, publishers: &[Publisher]) -> anyhow::Result<End> {
         let looking = async {
             let queue = topology::jobs_queue(&self.route.model);
             // A queue may be out of reach for a while, when its node has just come back. Each such look
-            // costs a channel, and the depth is only shown: no more on this link, then.
-            while let Ok(state) = link.consuming.queue_state(&queue).await {
-                self.queued.set(Some(state.messages));
-                tokio::time::sleep(LOOK_AT_QUEUE).await;
+            // costs a channel.
+            for _failed in 0..MOST_FAILED_LOOKS {
+                while let Ok(state) = link.consuming.queue_state(&queue).await {
+                    self.queued.set(Some(state.messages));
+                    tokio::time::sleep(LOOK_AT_QUEUE).await;
+                }
+                self.queued.set(None);
+                tokio::time::sleep(AFTER_FAILED_LOOK).await;
             }
-            self.queued.set(None);
             std::future::pending().await
         };
         let watching = async {

@@ -98,6 +98,12 @@ impl Window {
         let _permit = self.permits.acquire().await;
     }
 
+    /// Whether there is room at the moment, where there is a window at all.
+    pub(super) fn has_room(&self) -> bool {
+        let is_bounded = matches!(self.choice, Choice::ByConsumers | Choice::Jobs(_));
+        is_bounded && self.permits.available_permits() > 0
+    }
+
     /// A job takes its place; there must have been [`room`](Self::room) for it.
     pub(super) fn take(&self) {
         self.permits.forget_permits(1);

@@ -8,6 +8,8 @@ use std::fmt;
 
 /// A job that was sent so long after it was due was not sent on time.
 const LATE_MS: f64 = 100.0;
+/// A window that was so long not filled for want of confirms is not what limited.
+const HELD_BACK: f64 = 0.1;
 /// A producer that takes so much of a core is near its own limit: one thread moves the messages.
 const BUSY: f64 = 0.9;
 
@@ -90,8 +92,17 @@ impl Report {
             write!(f, "due         {}/s", Rounded(due))?;
             match &self.broke {
                 Some(broke) => writeln!(f, "; the fleet did not keep up: {broke}")?,
-                None => writeln!(f)?,
+                None if self.is_judged => writeln!(f)?,
+                None => writeln!(f, "; not judged: the flood ended before its time")?,
             }
+        }
+        if self.held_by_confirms > HELD_BACK {
+            writeln!(
+                f,
+                "held back   {:.0} % of the time: the window had room, and the broker had not confirmed earlier \
+                 jobs; the fleet may be faster, give a larger --window",
+                self.held_by_confirms * 100.0
+            )?;
         }
         if is_open && self.latest_ms > LATE_MS {
             writeln!(
