@@ -14,14 +14,17 @@ impl InHand {
     /// A session begins.
     pub(crate) fn begin(metrics: &Metrics) -> Self {
         metrics.broker_connected.set(1);
+        metrics.broker_connections.inc();
         Self {
             count: Cell::new(0),
             metrics: metrics.clone(),
         }
     }
 
-    /// A job was received.
-    pub(crate) fn taken(&self) {
+    /// A job was received, with a body of so many bytes.
+    pub(crate) fn taken(&self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.metrics.received_bytes.inc_by(bytes);
         self.count.set(self.count.get() + 1);
         self.metrics.jobs_in_hand.inc();
     }
@@ -57,7 +60,7 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         let in_hand = InHand::begin(&metrics);
         for _ in 0..3 {
-            in_hand.taken();
+            in_hand.taken(1000);
         }
         in_hand.settled(JobOutcome::Classified);
         assert_eq!((in_hand.count(), metrics.jobs_in_hand.get()), (2, 2));
@@ -69,6 +72,8 @@ mod tests {
             "ncs_worker_jobs_total{outcome=\"classified\"} 1",
             "ncs_worker_jobs_total{outcome=\"returned\"} 2",
             "ncs_worker_jobs_in_hand 0",
+            "ncs_worker_received_bytes_total 3000",
+            "ncs_worker_broker_connections_total 1",
         ] {
             assert!(text.contains(series), "{series} is not in\n{text}");
         }

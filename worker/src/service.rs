@@ -41,12 +41,15 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<Infallible> {
     let runtime = Runtime::load(directory.as_deref())?;
     let metrics = Metrics::new()?;
     let answers = Arc::new(answers);
+    let decode_threads = arguments.limits.decode_threads();
+    let shown = i64::try_from(decode_threads).unwrap_or(i64::MAX);
+    metrics.decode_threads.set(shown);
     let shared = Arc::new(Shared {
         answers: Arc::clone(&answers),
         preprocessing: arguments.pixels.preprocessing(),
         max_body: arguments.limits.max_body,
         images: arguments.limits.image(),
-        decoding: Gate::new(arguments.limits.decode_threads()),
+        decoding: Gate::new(decode_threads),
         metrics: metrics.clone(),
         infer_timeout: arguments.infer_timeout,
     });

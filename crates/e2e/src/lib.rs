@@ -9,6 +9,7 @@
 //! - [`worker`] and [`producer`]: the two programs; [`supervised`]: a worker that is started again;
 //! - [`proxy`]: a network between them that can be cut;
 //! - [`sticks`]: a host with emulated sticks for a worker, to be broken at will;
+//! - [`prometheus`]: the real Prometheus, to look at them with;
 //! - [`chaos`]: all of these together, while everything happens that happens to fleets;
 //! - [`http`], [`ports`], [`poll`]: asking `/readyz`, choosing a port, waiting without sleeping.
 //!
@@ -27,6 +28,8 @@ mod leash;
 pub mod process;
 #[cfg(unix)]
 pub mod producer;
+#[cfg(unix)]
+pub mod prometheus;
 #[cfg(unix)]
 pub mod proxy;
 #[cfg(unix)]

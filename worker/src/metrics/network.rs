@@ -1,10 +1,15 @@
 //! The figures of the network and its devices.
 
+use super::count;
+use super::sticks::{StickMetrics, StickState, StickStates};
+use super::stopwatch::Stopwatch;
 use crate::pool::Cause;
 use ncs_engine::Target;
-use prometheus::{
-    Counter, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a worker runs on while it runs on nothing.
+const NO_DEVICE: &str = "none";
 
 /// What the supervisor knows.
 #[derive(Clone)]
@@ -17,11 +22,14 @@ pub struct NetworkMetrics {
     /// Inferences that failed and were tried again.
     pub retries: IntCounter,
     /// Seconds without a network.
-    pub without_service: Counter,
+    pub without_service: Stopwatch,
+    /// Seconds that infer requests had nothing to do.
+    pub idle: Stopwatch,
     rebuilds: IntCounterVec,
-    sticks: IntGaugeVec,
-    temperature: GaugeVec,
+    sticks: StickMetrics,
     info: IntGaugeVec,
+    /// The labels of the one series of `info`.
+    informed: Arc<Mutex<Option<[String; 3]>>>,
 }
 
 impl NetworkMetrics {
@@ -45,9 +53,15 @@ impl NetworkMetrics {
             "ncs_worker_retries_total",
             "Inferences that failed because of a device, and were tried again by this worker.",
         )?;
-        let without_service = Counter::new(
+        let without_service = Stopwatch::register(
+            registry,
             "ncs_worker_without_service_seconds_total",
             "Seconds in which no network ran, because it was loaded, rebuilt, or had no device.",
+        )?;
+        let idle = Stopwatch::register(
+            registry,
+            "ncs_worker_idle_seconds_total",
+            "Seconds that infer requests had no job, summed over all of them, up to the scrape.",
         )?;
         let rebuilds = IntCounterVec::new(
             Opts::new(
@@ -57,40 +71,19 @@ impl NetworkMetrics {
             ),
             &["cause"],
         )?;
-        let sticks = IntGaugeVec::new(
-            Opts::new(
-                "ncs_worker_sticks",
-                "Sticks of this host: serving, quarantined (left out for a while because they \
-                 failed), or lost (no longer there).",
-            ),
-            &["state"],
-        )?;
-        let temperature = GaugeVec::new(
-            Opts::new(
-                "ncs_worker_stick_temperature_celsius",
-                "Temperature of each stick that serves.",
-            ),
-            &["stick"],
-        )?;
         let info = IntGaugeVec::new(
             Opts::new(
                 "ncs_worker_info",
-                "Always 1; the labels say what runs here.",
+                "Always 1; the labels say what runs here, and on which device, or none.",
             ),
             &["version", "openvino", "model", "device"],
         )?;
         registry.register(Box::new(info.clone()))?;
         registry.register(Box::new(retries.clone()))?;
-        registry.register(Box::new(without_service.clone()))?;
         registry.register(Box::new(rebuilds.clone()))?;
-        registry.register(Box::new(sticks.clone()))?;
-        registry.register(Box::new(temperature.clone()))?;
         // So that each series is there from the start, at zero, and rates need no first event.
         for cause in Cause::ALL {
             rebuilds.with_label_values(&[cause.as_str()]);
-        }
-        for state in ["serving", "quarantined", "lost"] {
-            sticks.with_label_values(&[state]);
         }
         Ok(Self {
             devices,
@@ -99,10 +92,11 @@ impl NetworkMetrics {
             serving,
             retries,
             without_service,
+            idle,
             rebuilds,
-            sticks,
-            temperature,
+            sticks: StickMetrics::register(registry)?,
             info,
+            informed: Arc::default(),
         })
     }
 
@@ -115,23 +109,36 @@ impl NetworkMetrics {
         infer_requests: usize,
         prefetch: u16,
     ) {
-        let version = env!("CARGO_PKG_VERSION");
-        self.info.reset();
-        self.info
-            .with_label_values(&[version, openvino, model, target.device.as_str()])
-            .set(1);
+        self.inform(openvino, model, &target.device);
         self.devices.set(count(target.members.len()));
         self.infer_requests.set(count(infer_requests));
         self.prefetch.set(i64::from(prefetch));
     }
 
     /// Says that nothing runs here now.
-    pub fn clear(&self) {
-        self.info.reset();
+    pub fn clear(&self, openvino: &str, model: &str) {
+        self.inform(openvino, model, NO_DEVICE);
         self.devices.set(0);
         self.infer_requests.set(0);
         self.prefetch.set(0);
-        self.temperature.reset();
+        self.sticks.set_temperatures(&[]);
+    }
+
+    /// Replaces what the labels say. The series of before goes last: a scrape in between shall not find
+    /// none, for others are joined with it.
+    fn inform(&self, openvino: &str, model: &str, device: &str) {
+        let now = [openvino, model, device].map(str::to_owned);
+        let labels = |[openvino, model, device]: &[String; 3]| {
+            let version = env!("CARGO_PKG_VERSION").to_owned();
+            [version, openvino.clone(), model.clone(), device.clone()]
+        };
+        self.info.with_label_values(&labels(&now)).set(1);
+        let mut informed = self.informed.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = informed.replace(now.clone());
+        if let Some(before) = before.filter(|before| *before != now) {
+            // It was there.
+            let _ = self.info.remove_label_values(&labels(&before));
+        }
     }
 
     /// Counts a network that replaced another one, or none.
@@ -139,15 +146,9 @@ impl NetworkMetrics {
         self.rebuilds.with_label_values(&[cause.as_str()]).inc();
     }
 
-    /// Says how many sticks are in which state.
-    pub fn set_sticks(&self, serving: usize, quarantined: usize, lost: usize) {
-        for (state, sticks) in [
-            ("serving", serving),
-            ("quarantined", quarantined),
-            ("lost", lost),
-        ] {
-            self.sticks.with_label_values(&[state]).set(count(sticks));
-        }
+    /// Says which stick is in which state, and forgets those that are not among them.
+    pub fn set_sticks(&self, sticks: &StickStates) {
+        self.sticks.set_states(sticks);
     }
 
     /// Devices that the network runs on.
@@ -165,23 +166,20 @@ impl NetworkMetrics {
     /// How many sticks are quarantined, and how many lost.
     #[must_use]
     pub fn missing_sticks(&self) -> (u32, u32) {
-        let of = |state| number(&self.sticks.with_label_values(&[state]));
-        (of("quarantined"), of("lost"))
+        let of = |state| number(&self.sticks.in_state(state));
+        (of(StickState::Quarantined), of(StickState::Lost))
     }
 
     /// Says how warm the sticks are, and forgets those that are not among them.
     pub fn set_temperatures(&self, temperatures: &[(String, f64)]) {
-        self.temperature.reset();
-        for (stick, celsius) in temperatures {
-            self.temperature
-                .with_label_values(&[stick.as_str()])
-                .set(*celsius);
-        }
+        self.sticks.set_temperatures(temperatures);
     }
-}
 
-fn count(things: usize) -> i64 {
-    i64::try_from(things).unwrap_or(i64::MAX)
+    /// Counts what is still running, before somebody looks.
+    pub(super) fn settle(&self) {
+        self.without_service.settle();
+        self.idle.settle();
+    }
 }
 
 fn number(gauge: &IntGauge) -> u32 {

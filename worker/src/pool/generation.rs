@@ -2,6 +2,7 @@
 
 use super::infer::{Shared, Worker};
 use super::jobs::Jobs;
+use crate::metrics::Stopwatch;
 use crate::received::Received;
 use anyhow::Context;
 use ncs_engine::InferRequest;
@@ -150,6 +151,7 @@ impl Generation {
             let slot = Arc::new(Slot::new());
             let thread = Thread {
                 generation: id,
+                idle: shared.metrics.network.idle.clone(),
                 jobs: Arc::clone(jobs),
                 slot: Arc::clone(&slot),
                 answered: Arc::clone(&answered),
@@ -219,15 +221,22 @@ impl Generation {
 /// One thread's dealings with the queue.
 struct Thread {
     generation: u64,
+    /// While it waits for a job.
+    idle: Stopwatch,
     jobs: Arc<Jobs>,
     slot: Arc<Slot>,
     answered: Arc<AtomicU64>,
 }
 
 impl Thread {
+    fn next(&self) -> Option<Arc<Received>> {
+        let _idle = self.idle.start();
+        self.jobs.next(self.generation)
+    }
+
     /// Answers jobs until another generation serves, or until there is trouble.
     fn work(&self, worker: &mut Worker) -> Result<(), Trouble> {
-        while let Some(job) = self.jobs.next(self.generation) {
+        while let Some(job) = self.next() {
             *self.slot.job() = Some(Arc::clone(&job));
             let is_given_up = || job.is_over() || !self.jobs.is_serving(self.generation);
             let answered = worker.answer(&job, &is_given_up);

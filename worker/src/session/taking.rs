@@ -114,7 +114,7 @@ impl Work<'_> {
     }
 
     fn take(&self, delivery: Delivery, finished: &mpsc::Sender<Finished>) -> Arc<Received> {
-        self.in_hand.taken();
+        self.in_hand.taken(delivery.body.len());
         Received::now(delivery, finished.clone())
     }
 }

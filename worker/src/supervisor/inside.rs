@@ -1,5 +1,6 @@
 //! The supervisor's thread: the first network, its threads' trouble, and the switch to the next.
 
+use super::known::KnownSticks;
 use super::look::stick_names;
 use super::openvino::{self, OpenVino, Refused};
 use super::probe::Failing;
@@ -49,8 +50,8 @@ pub(super) struct Inside {
     service: watch::Sender<Service>,
     pub(super) serving: Option<Serving>,
     generations: u64,
-    /// The most sticks that were ever there: what is missing from it is lost.
-    pub(super) most_sticks: usize,
+    /// The sticks that were ever there.
+    pub(super) known: KnownSticks,
     /// Rebuilds in a row after which no network ran.
     pub(super) failed_rebuilds: u32,
     /// Networks in a row that failed before they answered a job.
@@ -65,7 +66,6 @@ pub(super) struct Inside {
     pub(super) looked: Instant,
     /// When to ask the sticks for their temperatures; None after one that did not answer.
     pub(super) measure_at: Option<Instant>,
-    counted: Instant,
     /// Threads that had not come back from OpenVINO when last seen.
     left_behind: Vec<JoinHandle<()>>,
 }
@@ -88,11 +88,15 @@ impl Inside {
         (events, heard): (Sender<Event>, Receiver<Event>),
     ) -> anyhow::Result<Self> {
         let now = Instant::now();
+        let version = runtime.version().to_owned();
+        let metrics = shared.metrics.network.clone();
+        metrics.without_service.set(1);
+        metrics.clear(&version, shared.answers.model.as_str());
         Ok(Self {
-            version: runtime.version().to_owned(),
+            version,
             openvino: OpenVino::new(runtime, directory)?,
             quarantine: Quarantine::new(plan.rescan),
-            metrics: shared.metrics.network.clone(),
+            metrics,
             plan,
             shared,
             jobs,
@@ -101,7 +105,7 @@ impl Inside {
             service,
             serving: None,
             generations: 0,
-            most_sticks: 0,
+            known: KnownSticks::default(),
             failed_rebuilds: 0,
             useless_networks: 0,
             found: Vec::new(),
@@ -110,7 +114,6 @@ impl Inside {
             searched: None,
             looked: now,
             measure_at: Some(now),
-            counted: now,
             left_behind: Vec::new(),
         })
     }
@@ -148,7 +151,6 @@ impl Inside {
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            self.count_time();
             if self.has_stuck_inference() {
                 tracing::warn!("openvino does not come back from an inference");
                 self.recover(Cause::Stuck, true)?;
@@ -180,7 +182,7 @@ impl Inside {
             Err(refused) => refused,
         };
         match refused {
-            Refused::Failed(EngineError::OpenVino { .. }) if self.most_sticks > 0 => {}
+            Refused::Failed(EngineError::OpenVino { .. }) if self.known.most() > 0 => {}
             Refused::Failed(error) => return Err(error.into()),
             Refused::Stuck { .. } => {}
         }
@@ -194,7 +196,7 @@ impl Inside {
         let named = matches!(self.plan.network.devices, DeviceChoice::Named(_));
         let year = self.version.split('.').next().unwrap_or_default();
         let too_new = year.parse().is_ok_and(|year: u32| year > 2022);
-        !too_new && (!named || self.most_sticks > 0)
+        !too_new && (!named || self.known.most() > 0)
     }
 
     /// The target over the devices that are not left out, and not among these; over those that are
@@ -207,7 +209,7 @@ impl Inside {
         let now = Instant::now();
         let choice = match &self.plan.network.devices {
             // Where there were sticks, jobs wait for them rather than take a CPU's time.
-            DeviceChoice::Auto if self.most_sticks > 0 => &DeviceChoice::Sticks,
+            DeviceChoice::Auto if self.known.most() > 0 => &DeviceChoice::Sticks,
             choice => choice,
         };
         let works = |device: &&Device| !failing.contains_key(&device.name);
@@ -234,7 +236,7 @@ impl Inside {
     fn note(&mut self, found: &[Device]) {
         let names: Vec<&str> = found.iter().map(|device| device.name.as_str()).collect();
         self.quarantine.saw(&names, Instant::now());
-        self.most_sticks = self.most_sticks.max(stick_names(found).len());
+        self.known.saw(&stick_names(found));
         self.found = found.to_vec();
         self.show_sticks();
     }
@@ -249,7 +251,6 @@ impl Inside {
         if loaded.is_ok() {
             self.longest_load = self.longest_load.max(start.elapsed());
         }
-        self.count_time();
         Ok(loaded)
     }
 
@@ -335,29 +336,21 @@ impl Inside {
             let rescan = humantime::format_duration(self.plan.rescan);
             tracing::warn!("{why}: taking no jobs, and trying again every {rescan}");
         }
-        self.metrics.clear();
+        let model = self.shared.answers.model.as_str();
+        self.metrics.clear(&self.version, model);
         self.show_sticks();
         self.tell(Service::Down);
     }
 
     pub(super) fn tell(&mut self, service: Service) {
-        self.count_time();
-        self.metrics
-            .serving
-            .set(i64::from(matches!(service, Service::Up { .. })));
+        let up = matches!(service, Service::Up { .. });
+        self.metrics.serving.set(i64::from(up));
+        self.metrics.without_service.set(u32::from(!up));
         self.service.send_if_modified(|before| {
             let changed = *before != service;
             *before = service;
             changed
         });
-    }
-
-    fn count_time(&mut self) {
-        let since = std::mem::replace(&mut self.counted, Instant::now());
-        if !matches!(*self.service.borrow(), Service::Up { .. }) {
-            let seconds = self.counted.duration_since(since).as_secs_f64();
-            self.metrics.without_service.inc_by(seconds);
-        }
     }
 
     fn is_serving(&self, generation: u64) -> bool {

@@ -1,6 +1,7 @@
 //! Looking at the devices while all goes well: which came, which went, how warm they are.
 
 use super::inside::Inside;
+use crate::metrics::{StickState, StickStates};
 use crate::pool::Cause;
 use ncs_engine::{Device, is_stick};
 use std::collections::BTreeMap;
@@ -76,15 +77,30 @@ impl Inside {
         }
     }
 
-    /// Says how many sticks are in which state.
+    /// Says which stick is in which state.
     pub(super) fn show_sticks(&self) {
         let now = Instant::now();
-        let sticks = stick_names(&self.found);
-        let members = self.serving.iter().flat_map(|serving| &serving.members);
-        let serving = members.filter(|member| is_stick(member)).count();
-        let quarantined = self.quarantine.count(sticks.iter().copied(), now);
-        let lost = self.most_sticks.saturating_sub(sticks.len());
-        self.metrics.set_sticks(serving, quarantined, lost);
+        let members = self.serving.as_ref().map(|serving| &serving.members);
+        let serves = |stick: &str| {
+            members.is_some_and(|members| members.iter().any(|member| member == stick))
+        };
+        let mut sticks: StickStates = self
+            .known
+            .lost()
+            .into_iter()
+            .map(|(names, sticks)| (names, (sticks, StickState::Lost)))
+            .collect();
+        for stick in stick_names(&self.found) {
+            let state = if serves(stick) {
+                StickState::Serving
+            } else if self.quarantine.holds(stick, now) {
+                StickState::Quarantined
+            } else {
+                StickState::Unused
+            };
+            sticks.insert(stick.to_owned(), (1, state));
+        }
+        self.metrics.set_sticks(&sticks);
     }
 
     fn measure_temperatures(&mut self) -> anyhow::Result<()> {

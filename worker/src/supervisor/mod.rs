@@ -3,12 +3,13 @@
 //! A thread of its own, because OpenVINO blocks (`inside`). It loads the network, starts its threads
 //! and hears of their trouble. Then it finds out which device it is by trying each alone (`probe`),
 //! leaves that one out for a while (`quarantine`), and loads the network over the others (`rebuild`).
-//! While all goes well it looks for devices that come and go (`look`). Every call into OpenVINO has a
+//! While all goes well it looks for devices that come and go (`look`), and tells which are lost (`known`). Every call into OpenVINO has a
 //! limit (`openvino`).
 //!
 //! What it tells the rest of the worker is one value, [`Service`].
 
 mod inside;
+mod known;
 mod look;
 mod openvino;
 mod plan;

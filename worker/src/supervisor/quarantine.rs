@@ -75,11 +75,6 @@ impl Quarantine {
             .is_some_and(|entry| now < entry.until)
     }
 
-    /// How many are left out now, of these.
-    pub(super) fn count<'a>(&self, devices: impl Iterator<Item = &'a str>, now: Instant) -> usize {
-        devices.filter(|device| self.holds(device, now)).count()
-    }
-
     /// Takes note of the devices that OpenVINO lists. One that was away and is back was plugged in
     /// again, or has booted again, and is tried at once: the first time, so that one that comes and
     /// goes does not disturb the others each time.

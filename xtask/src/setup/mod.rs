@@ -10,6 +10,7 @@ mod model;
 mod openvino;
 mod photos;
 mod program;
+mod prometheus;
 mod python;
 mod rabbitmq;
 mod references;
@@ -101,6 +102,7 @@ fn steps(scope: Scope, runtime: &Runtime) -> Vec<Box<dyn Step>> {
         Box::new(photos::Photos::new(runtime)),
     ];
     if scope == Scope::All {
+        steps.push(Box::new(prometheus::Prometheus::new(runtime)));
         steps.push(Box::new(unpacked_rabbitmq::UnpackedRabbitMq::v3(runtime)));
         steps.push(Box::new(unpacked_rabbitmq::UnpackedRabbitMq::v4(runtime)));
         steps.push(Box::new(openvino::OpenVino::older(runtime)));

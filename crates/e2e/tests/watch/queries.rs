@@ -1,0 +1,195 @@
+//! Each query of a dashboard and of an alert, put to the real Prometheus that looks at a real fleet.
+
+use crate::bed::LIMIT;
+use crate::client::block_on;
+use crate::dashboard::{Query, all};
+use crate::place::Place;
+use ncs_e2e::paths::repository_root;
+use ncs_e2e::poll_until;
+use ncs_e2e::prometheus::Prometheus;
+use ncs_e2e::rabbitmq::Release;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// What may be empty on a fleet that works, and why. Everything else must show something, at some
+/// moment of the test.
+const MAY_BE_EMPTY: [(&str, &str); 4] = [
+    (
+        "Fleet: Time until no job waits, by model B",
+        "no trend: the queue does not shrink",
+    ),
+    (
+        "Host: \"Service\"",
+        "a rebuild may be over between two scrapes",
+    ),
+    ("Host: \"Broker\"", "the connection holds"),
+    ("Host: \"Starts\"", "the worker is not started anew"),
+];
+
+/// The repository's own configuration, with nothing changed but whom it asks and how often.
+fn prometheus_for(place: &Place) -> Prometheus {
+    let broker = place.node.prometheus_addr().expect("it serves figures");
+    let own = repository_root().join("prometheus");
+    let prepare = |dir: &Path| {
+        fs::create_dir(dir.join("rules"))?;
+        for rules in own.join("rules").read_dir()?.flatten() {
+            fs::copy(rules.path(), dir.join("rules").join(rules.file_name()))?;
+        }
+        let changed = |file: &str, changes: &[(&str, &str)]| {
+            let mut text = fs::read_to_string(own.join(file)).expect("it");
+            for (from, to) in changes {
+                assert!(text.contains(from), "{from} is not in {file}");
+                text = text.replace(from, to);
+            }
+            text
+        };
+        let worker = place.worker.metrics_addr().to_string();
+        let targets = changed("workers.yml", &[("worker:9464", &worker)]);
+        fs::write(dir.join("workers.yml"), targets)?;
+        let config = [
+            ("rabbitmq:15692", broker.to_string().as_str()),
+            ("scrape_interval: 15s", "scrape_interval: 1s"),
+            ("evaluation_interval: 15s", "evaluation_interval: 1s"),
+        ]
+        .map(|(from, to)| (from, to.to_owned()));
+        let config: Vec<_> = config
+            .iter()
+            .map(|(from, to)| (*from, to.as_str()))
+            .collect();
+        Ok(changed("prometheus.yml", &config))
+    };
+    Prometheus::start(prepare).expect("prometheus starts")
+}
+
+/// Waits until a query comes to something.
+fn wait_for(prometheus: &Prometheus, query: &str) {
+    let found = poll_until(LIMIT, || {
+        let found = prometheus.query(query).expect("a query that is understood");
+        (!found.is_empty()).then_some(())
+    });
+    assert!(found.is_some(), "nothing for {query}");
+}
+
+/// The names in a query that a program or a rule must have made.
+fn names(expr: &str) -> impl Iterator<Item = &str> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    let words = expr.split(move |c| !is_part(c));
+    words.filter(|word| {
+        word.starts_with("ncs_worker_")
+            || word.starts_with("rabbitmq_")
+            || word.starts_with("process_")
+    })
+}
+
+/// A fleet to which everything happens that dashboards have a panel for.
+fn every_query_shows_something_on(release: Release) {
+    let place = Place::new(release);
+    let prometheus = prometheus_for(&place);
+    for job in ["ncs-worker", "rabbitmq", "rabbitmq-queues"] {
+        wait_for(&prometheus, &format!("up{{job=\"{job}\"}} == 1"));
+    }
+    let flood = place.flood(None);
+    wait_for(&prometheus, "sum(model:ncs_jobs_waiting:sum) > 0");
+
+    block_on(async {
+        let client = place.client().await;
+        // No job: a dead letter. No image: an error result. Too late: dead-lettered by the broker.
+        client.send_image("a", "image/tiff", vec![0; 100]).await;
+        client.send_image("b", "image/jpeg", vec![0; 100]).await;
+        let mut late = client.image("c", "image/jpeg");
+        late.expiration = Some("1".to_owned());
+        client.send(late, vec![0; 100]).await;
+    });
+    let named = "ncs_worker_stick_state{stick=\"MYRIAD.1.2-ma2480\", state=\"lost\"} == 1";
+    place.sticks.unplug("1.2").expect("unplugged");
+    wait_for(&prometheus, named);
+
+    let dashboards = all();
+    // What is marked in the panels is there only for a while, so it is asked for all the time.
+    let mut open: Vec<Query> = Vec::new();
+    for dashboard in &dashboards {
+        let (host, model) = if dashboard.title() == "Fleet" {
+            (".+", ".+")
+        } else {
+            ("127.0.0.1", place.model.as_str())
+        };
+        let queries = [
+            dashboard.queries(),
+            dashboard.annotations(),
+            dashboard.variables(),
+        ];
+        open.extend(
+            queries
+                .concat()
+                .iter()
+                .map(|query| query.filled_in(host, model)),
+        );
+    }
+    let asked: Vec<Query> = open.clone();
+    let _ = poll_until(LIMIT, || {
+        open.retain(|Query { place, expr }| {
+            let answer = prometheus.query(expr);
+            answer
+                .unwrap_or_else(|error| panic!("{place}: {error:#}"))
+                .is_empty()
+        });
+        let allowed = |query: &Query| MAY_BE_EMPTY.iter().any(|(place, _)| *place == query.place);
+        open.iter().all(allowed).then_some(())
+    });
+    open.retain(|query| MAY_BE_EMPTY.iter().all(|(place, _)| *place != query.place));
+    assert!(open.is_empty(), "these show nothing: {open:#?}");
+    for (place, _) in MAY_BE_EMPTY {
+        assert!(asked.iter().any(|query| query.place == place), "no {place}");
+    }
+
+    every_alert_is_understood(&prometheus);
+    // The verdict on a host whose sticks are busy.
+    wait_for(&prometheus, "host_model:ncs_limit:info{limit=\"sticks\"}");
+    wait_for(
+        &prometheus,
+        "ALERTS{alertname=\"NcsDeadLetters\", alertstate=\"firing\"}",
+    );
+    wait_for(&prometheus, "ALERTS{alertname=\"NcsSticksLost\"}");
+    let wrong = prometheus.query(
+        "ALERTS{alertname=~\"NcsNoWorkers|NcsModelWithoutWorkers|NcsWorkerDown|NcsBroker.*|NcsWorkerWithoutBroker\"}",
+    );
+    assert_eq!(wrong.expect("an answer"), Vec::<Value>::new());
+    drop(flood);
+}
+
+/// Each rule is evaluated without an error, and all that it is made of exists.
+fn every_alert_is_understood(prometheus: &Prometheus) {
+    let rules = prometheus.api("/api/v1/rules").expect("the rules");
+    let groups = rules["groups"].as_array().expect("groups");
+    let rules = groups
+        .iter()
+        .flat_map(|group| group["rules"].as_array().expect("rules"));
+    let mut alerts = 0;
+    let mut used = BTreeSet::new();
+    for rule in rules {
+        assert_eq!(rule["health"], "ok", "{rule}");
+        alerts += u32::from(rule["type"] == "alerting");
+        used.extend(names(rule["query"].as_str().expect("a query")));
+    }
+    assert!(alerts >= 6, "{alerts}");
+    // It is one name by a pattern.
+    used.remove("rabbitmq_alarms_");
+    for name in used {
+        let found = prometheus.query(name).expect("an answer");
+        assert!(!found.is_empty(), "nobody makes {name}");
+    }
+    let alarms = "{__name__=~\"rabbitmq_alarms_(memory_used|free_disk_space)_watermark\"}";
+    assert_eq!(prometheus.query(alarms).expect("an answer").len(), 2);
+}
+
+#[test]
+fn every_query_shows_something_with_rabbitmq_3() {
+    every_query_shows_something_on(Release::V3);
+}
+
+#[test]
+fn every_query_shows_something_with_rabbitmq_4() {
+    every_query_shows_something_on(Release::V4);
+}
