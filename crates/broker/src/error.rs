@@ -134,7 +134,16 @@ impl BrokerError {
         };
         match amqp.kind() {
             AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) => {
-                Self::NotFound(amqp.get_message().to_string())
+                let message = amqp.get_message().to_string();
+                // RabbitMQ says this of queues, too, whose node is down, or that are being started.
+                if message.contains("no queue") || message.contains("no exchange") {
+                    Self::NotFound(message)
+                } else {
+                    Self::Lost {
+                        doing,
+                        reason: message,
+                    }
+                }
             }
             AMQPErrorKind::Soft(
                 AMQPSoftError::PRECONDITIONFAILED

@@ -2,6 +2,7 @@
 
 use ncs_broker::BrokerError;
 use std::fmt;
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Any other error.
@@ -37,7 +38,8 @@ pub fn report(program: &str, outcome: anyhow::Result<ExitCode>) -> ExitCode {
 /// Prints an error as one line, and chooses the exit code.
 #[must_use]
 pub fn tell(program: &str, error: &anyhow::Error) -> u8 {
-    eprintln!("{program}: {error:#}");
+    // Where standard error is full or gone, the exit code is all that can be told.
+    let _ = writeln!(std::io::stderr(), "{program}: {error:#}");
     if error.downcast_ref::<StartMeAgain>().is_some() {
         return START_ME_AGAIN;
     }

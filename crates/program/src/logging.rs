@@ -26,6 +26,8 @@ where
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .with_writer(writer)
+        // It would panic where standard error is full, and take the process with it.
+        .log_internal_errors(false)
         .finish()
         // At this level it writes whole frames byte by byte: the password, and images.
         .with(filter_fn(|event| {

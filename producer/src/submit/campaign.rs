@@ -166,7 +166,7 @@ impl Campaign for Sending {
     }
 
     async fn room(&self) -> anyhow::Result<()> {
-        self.keeper.room().await.map(drop)
+        self.keeper.room_for_result().await
     }
 
     fn answered(&self, arrival: Arrival) -> anyhow::Result<()> {
@@ -187,7 +187,7 @@ impl Campaign for Sending {
         }
         let latency = job.map(|job| job.latency);
         self.keeper
-            .send(Order::Line(image, Verdict::Answered(result, latency)))
+            .result(image, Verdict::Answered(result, latency))
     }
 
     async fn secure(&self) -> anyhow::Result<()> {

@@ -10,6 +10,7 @@ use super::output::Output;
 use super::place::Place;
 use super::tally::Tally;
 use anyhow::{Context, bail};
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,6 +36,8 @@ pub(super) enum Order {
 /// A handle on the thread. It ends when this is dropped, or [finished](Self::finish).
 pub(super) struct Keeper {
     orders: mpsc::Sender<Order>,
+    /// Room for the next result, which others that wait for room must not take meanwhile.
+    for_result: RefCell<Option<mpsc::OwnedPermit<Order>>>,
     thread: JoinHandle<anyhow::Result<Kept>>,
     lines: Arc<AtomicU64>,
 }
@@ -60,6 +63,7 @@ impl Keeper {
             .context("cannot start a thread")?;
         Ok(Self {
             orders,
+            for_result: RefCell::default(),
             thread,
             lines,
         })
@@ -76,9 +80,21 @@ impl Keeper {
         self.orders.try_reserve().ok()
     }
 
-    /// Gives an order for which there is room: nothing may have waited since [`room`](Self::room).
-    pub(super) fn send(&self, order: Order) -> anyhow::Result<()> {
-        self.orders.try_send(order).ok().context(GONE)
+    /// Room for one result, kept until [`result`](Self::result) uses it. May be dropped while it waits.
+    pub(super) async fn room_for_result(&self) -> anyhow::Result<()> {
+        if self.for_result.borrow().is_none() {
+            let room = self.orders.clone().reserve_owned().await;
+            self.for_result.replace(Some(room.ok().context(GONE)?));
+        }
+        Ok(())
+    }
+
+    /// Gives the line of a result, for which there must be [room](Self::room_for_result).
+    pub(super) fn result(&self, image: u64, verdict: Verdict) -> anyhow::Result<()> {
+        let room = self.for_result.take();
+        let room = room.context("a result came without room for it")?;
+        room.send(Order::Line(image, verdict));
+        Ok(())
     }
 
     /// Waits until what came before is on the disk.
@@ -97,7 +113,8 @@ impl Keeper {
     pub(super) fn finish(self, sent: Vec<u64>) -> anyhow::Result<Kept> {
         // If it cannot be written, the thread tells why.
         let _ = self.orders.blocking_send(Order::Sent(sent));
-        drop(self.orders);
+        // The thread ends when nobody can give orders any more.
+        drop((self.orders, self.for_result));
         match self.thread.join() {
             Ok(kept) => kept,
             Err(_panic) => bail!("the thread that writes the results panicked"),
@@ -351,6 +368,42 @@ mod tests {
             told.contains("line 3: image 1 has a line already"),
             "{told}"
         );
+    }
+
+    #[tokio::test]
+    async fn room_for_a_result_is_its_own_however_many_others_wait_for_room() {
+        let scratch = Scratch::new();
+        let batch = begin(&scratch.path().join("r"), Format::Json, 1);
+        let kept = Kept::open(&batch).unwrap();
+        let lines = Arc::clone(&kept.lines);
+        let (orders, mut waiting) = mpsc::channel(1);
+        let keeper = Keeper {
+            orders,
+            for_result: RefCell::default(),
+            thread: std::thread::spawn(|| Ok(kept)),
+            lines,
+        };
+        keeper.room().await.unwrap().send(Order::Sent(Vec::new()));
+        let result = async {
+            keeper.room_for_result().await.unwrap();
+            keeper.room_for_result().await.unwrap();
+            tokio::task::yield_now().await;
+            keeper.result(0, failed()).unwrap();
+        };
+        let other = async {
+            let room = keeper.room().await.unwrap();
+            room.send(Order::Sent(vec![0]));
+        };
+        let thread = async {
+            let mut orders = Vec::new();
+            for _ in 0..3 {
+                orders.push(waiting.recv().await.unwrap());
+                tokio::task::yield_now().await;
+            }
+            orders
+        };
+        let ((), (), orders) = tokio::join!(result, other, thread);
+        assert!(matches!(orders[1], Order::Line(0, _)), "{orders:?}");
     }
 
     #[tokio::test]

@@ -16,9 +16,10 @@ use std::time::{Duration, Instant};
 const LAST_RUN: Duration = Duration::from_secs(20);
 /// How often the queue is looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(200);
-/// How long a job that no longer waits in its queue may be in a worker's hands: a few inferences, and a
-/// rebuild of the network between them.
-const IN_HAND: Duration = Duration::from_secs(10);
+/// How long a job that no longer waits may be in a worker's hands: one that hangs for `--infer-timeout`,
+/// and is tried again over a network that was rebuilt; or one of a host that has vanished, which the broker
+/// notices after 18 s.
+const IN_HAND: Duration = Duration::from_secs(30);
 /// Answers that are acked together.
 const TOGETHER: usize = 256;
 
@@ -81,7 +82,7 @@ fn same_broker(address: &Address, batch: &Batch) -> anyhow::Result<()> {
 }
 
 /// What jobs are that a run has given up, once the answers that wait are kept: still with the broker as
-/// long as any job waits in the queue of the model, or lost.
+/// long as any job of the model waits, or the word about a dead one; or lost.
 ///
 /// The broker does not tell which jobs are in the hands of workers. So where none waits, their answers
 /// have [`IN_HAND`] to come.
@@ -91,19 +92,14 @@ async fn overdue(
     sending: &Sending,
 ) -> anyhow::Result<Mark> {
     let getter = connection.getter(&batch.description.result_queue).await?;
-    let jobs_queue = batch.description.model.parse::<ModelName>();
-    let jobs_queue = jobs_queue.map(|model| topology::jobs_queue(&model));
+    let model = batch.description.model.parse::<ModelName>().ok();
     let mut last_answer = Instant::now();
     let mut is_told = false;
     loop {
         // Before the answers are taken: what leaves this queue later may be answered later.
-        let waiting = match &jobs_queue {
-            Ok(queue) => match connection.queue_state(queue).await {
-                Ok(state) => Some(state.messages),
-                Err(BrokerError::NotFound(_)) => None,
-                Err(error) => return Err(error.into()),
-            },
-            Err(_not_a_model) => None,
+        let waiting = match &model {
+            Some(model) => waiting(connection, model).await?,
+            None => None,
         };
         if drain(&getter, sending).await? > 0 {
             last_answer = Instant::now();
@@ -124,6 +120,27 @@ async fn overdue(
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// Jobs of this model that wait, suspects included, and dead letters whose submitters wait for a word;
+/// `None` where its queue is gone.
+async fn waiting(connection: &Connection, model: &ModelName) -> Result<Option<u32>, BrokerError> {
+    let mut sum = 0_u32;
+    let jobs = topology::jobs_queue(model);
+    let others = [
+        topology::suspects_queue(model),
+        topology::UNANSWERED.to_owned(),
+    ];
+    for queue in std::iter::once(&jobs).chain(&others) {
+        match connection.queue_state(queue).await {
+            Ok(state) => sum = sum.saturating_add(state.messages),
+            Err(BrokerError::NotFound(_)) if *queue == jobs => return Ok(None),
+            // Each such look costs a channel, of which there are 2,047; this makes some hundreds at worst.
+            Err(BrokerError::NotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Some(sum))
 }
 
 async fn count(batch: &Arc<Batch>, wanted: Mark) -> anyhow::Result<u64> {

@@ -41,6 +41,7 @@ use line::Format;
 use ncs_broker::Address;
 use place::Place;
 use reading::Images;
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +67,9 @@ pub fn run(arguments: &SubmitArgs) -> anyhow::Result<ExitCode> {
         Start::New(batch) => (Arc::new(batch), false),
         Start::Resumed(batch) => (Arc::new(batch), true),
         Start::Complete(images, complete) => {
-            eprintln!("nothing is missing: each of the {images} images has its line");
+            say(&format!(
+                "nothing is missing: each of the {images} images has its line\n"
+            ));
             return Ok(complete.exit_code());
         }
     };
@@ -291,7 +294,7 @@ impl Run<'_> {
                 Place::Standard => "standard output".to_owned(),
             },
         };
-        eprint!("{summary}");
+        say(&summary.to_string());
     }
 
     fn tell_how_to_go_on(&self) {
@@ -305,9 +308,16 @@ impl Run<'_> {
             } else {
                 ""
             };
-            eprintln!("to go on with the images that are missing{broker}: {command}");
+            say(&format!(
+                "to go on with the images that are missing{broker}: {command}\n"
+            ));
         }
     }
+}
+
+/// To standard error, if it can be written: a log that is full ends no batch.
+fn say(words: &str) {
+    let _ = std::io::stderr().write_all(words.as_bytes());
 }
 
 impl Complete {
