@@ -152,6 +152,12 @@ impl Runtime {
         self.dir.join("venv")
     }
 
+    /// Where the Python package with Grafana's schema is unpacked.
+    #[must_use]
+    pub fn grafana_schema_dir(&self) -> PathBuf {
+        self.dir.join("grafana-schema")
+    }
+
     /// Where cargo-fuzz is installed.
     #[must_use]
     pub fn cargo_fuzz_dir(&self) -> PathBuf {

@@ -6,6 +6,7 @@
 mod apt;
 mod cargo_fuzz;
 mod digits;
+mod grafana_schema;
 mod model;
 mod openvino;
 mod photos;
@@ -103,6 +104,7 @@ fn steps(scope: Scope, runtime: &Runtime) -> Vec<Box<dyn Step>> {
     ];
     if scope == Scope::All {
         steps.push(Box::new(prometheus::Prometheus::new(runtime)));
+        steps.push(Box::new(grafana_schema::GrafanaSchema::new(runtime)));
         steps.push(Box::new(unpacked_rabbitmq::UnpackedRabbitMq::v3(runtime)));
         steps.push(Box::new(unpacked_rabbitmq::UnpackedRabbitMq::v4(runtime)));
         steps.push(Box::new(openvino::OpenVino::older(runtime)));

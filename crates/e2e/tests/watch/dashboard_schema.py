@@ -1,6 +1,8 @@
 """Holds dashboards to Grafana's own schema, as the package grafana-foundation-sdk has it.
 
-    dashboard_schema.py DASHBOARD.json ...
+    dashboard_schema.py FOLDER DASHBOARD.json ...
+
+FOLDER is where the package is unpacked.
 
 The package reads any JSON: it drops what it does not know, and takes what it is given. So, of each
 dashboard: nothing may have been dropped or changed when it is written again, and each value must be
@@ -12,6 +14,14 @@ import inspect
 import json
 import sys
 import typing
+
+# The package is for Python 3.11; this is all that 3.10 lacks.
+if not hasattr(typing, "Self"):
+    typing.Self = typing.Any
+if not hasattr(enum, "StrEnum"):
+    enum.StrEnum = enum.Enum("StrEnum", [], type=str)
+
+sys.path.insert(0, sys.argv[1])
 
 from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
@@ -115,7 +125,7 @@ def offences(text):
 def main():
     plugins.register_default_plugins()
     bad = False
-    for file in sys.argv[1:]:
+    for file in sys.argv[2:]:
         with open(file, encoding="utf-8") as dashboard:
             text = dashboard.read()
         try:

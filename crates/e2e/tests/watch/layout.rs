@@ -71,9 +71,10 @@ fn there_are_variables_for_the_data_source_the_host_and_the_model() {
 fn offences(file: &Path) -> String {
     let script = repository_root().join("crates/e2e/tests/watch/dashboard_schema.py");
     let python = runtime().python().expect("run `cargo xtask test`");
+    let schema = runtime().grafana_schema_dir();
     let checked = Command::new(python)
         .args(["-E", "-s"])
-        .arg(script)
+        .args([&script, &schema])
         .arg(file)
         .output();
     let checked = checked.expect("python starts");

@@ -8,6 +8,7 @@ use ncs_e2e::paths::repository_root;
 use ncs_e2e::poll_until;
 use ncs_e2e::prometheus::Prometheus;
 use ncs_e2e::rabbitmq::Release;
+use ncs_e2e::sticks::State;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -28,8 +29,9 @@ const MAY_BE_EMPTY: [(&str, &str); 4] = [
     ("Host: \"Starts\"", "the worker is not started anew"),
 ];
 
-/// The repository's own configuration, with nothing changed but whom it asks and how often.
-fn prometheus_for(place: &Place) -> Prometheus {
+/// The repository's own configuration, with nothing changed but whom it asks and how often, and what the
+/// worker's target says of itself.
+fn prometheus_for(place: &Place, labels: &str) -> Prometheus {
     let broker = place.node.prometheus_addr().expect("it serves figures");
     let own = repository_root().join("prometheus");
     let prepare = |dir: &Path| {
@@ -45,7 +47,7 @@ fn prometheus_for(place: &Place) -> Prometheus {
             }
             text
         };
-        let worker = place.worker.metrics_addr().to_string();
+        let worker = format!("{}{labels}", place.worker.metrics_addr());
         let targets = changed("workers.yml", &[("worker:9464", &worker)]);
         fs::write(dir.join("workers.yml"), targets)?;
         let config = [
@@ -84,14 +86,12 @@ fn names(expr: &str) -> impl Iterator<Item = &str> {
 }
 
 /// A fleet to which everything happens that dashboards have a panel for.
-fn every_query_shows_something_on(release: Release) {
-    let place = Place::new(release);
-    let prometheus = prometheus_for(&place);
+fn every_query_shows_something(place: &Place, prometheus: &Prometheus, host: &str) {
     for job in ["ncs-worker", "rabbitmq", "rabbitmq-queues"] {
-        wait_for(&prometheus, &format!("up{{job=\"{job}\"}} == 1"));
+        wait_for(prometheus, &format!("up{{job=\"{job}\"}} == 1"));
     }
     let flood = place.flood(None);
-    wait_for(&prometheus, "sum(model:ncs_jobs_waiting:sum) > 0");
+    wait_for(prometheus, "sum(model:ncs_jobs_waiting:sum) > 0");
 
     block_on(async {
         let client = place.client().await;
@@ -104,7 +104,7 @@ fn every_query_shows_something_on(release: Release) {
     });
     let named = "ncs_worker_stick_state{stick=\"MYRIAD.1.2-ma2480\", state=\"lost\"} == 1";
     place.sticks.unplug("1.2").expect("unplugged");
-    wait_for(&prometheus, named);
+    wait_for(prometheus, named);
 
     let dashboards = all();
     // What is marked in the panels is there only for a while, so it is asked for all the time.
@@ -113,7 +113,7 @@ fn every_query_shows_something_on(release: Release) {
         let (host, model) = if dashboard.title() == "Fleet" {
             (".+", ".+")
         } else {
-            ("127.0.0.1", place.model.as_str())
+            (host, place.model.as_str())
         };
         let queries = [
             dashboard.queries(),
@@ -144,14 +144,14 @@ fn every_query_shows_something_on(release: Release) {
         assert!(asked.iter().any(|query| query.place == place), "no {place}");
     }
 
-    every_alert_is_understood(&prometheus);
+    every_alert_is_understood(prometheus);
     // The verdict on a host whose sticks are busy.
-    wait_for(&prometheus, "host_model:ncs_limit:info{limit=\"sticks\"}");
+    wait_for(prometheus, "host_model:ncs_limit:info{limit=\"sticks\"}");
     wait_for(
-        &prometheus,
+        prometheus,
         "ALERTS{alertname=\"NcsDeadLetters\", alertstate=\"firing\"}",
     );
-    wait_for(&prometheus, "ALERTS{alertname=\"NcsSticksLost\"}");
+    wait_for(prometheus, "ALERTS{alertname=\"NcsSticksLost\"}");
     let wrong = prometheus.query(
         "ALERTS{alertname=~\"NcsNoWorkers|NcsModelWithoutWorkers|NcsWorkerDown|NcsBroker.*|NcsWorkerWithoutBroker\"}",
     );
@@ -185,11 +185,32 @@ fn every_alert_is_understood(prometheus: &Prometheus) {
 }
 
 #[test]
-fn every_query_shows_something_with_rabbitmq_3() {
-    every_query_shows_something_on(Release::V3);
+fn every_query_shows_something_with_rabbitmq_3_and_a_slow_stick_widens_the_gap() {
+    let place = Place::new(Release::V3);
+    let prometheus = prometheus_for(&place, "");
+    every_query_shows_something(&place, &prometheus, "127.0.0.1");
+
+    // Two sticks are left. One that is slow has a fifth of the inferences.
+    let flood = place.flood(None);
+    let gap = |than: &str| {
+        let quantile = |q: &str| {
+            format!(
+                "histogram_quantile({q}, sum by (le) (\
+                 rate(ncs_worker_stage_seconds_bucket{{stage=\"infer\"}}[10s])))"
+            )
+        };
+        format!("{} / {} {than}", quantile("0.95"), quantile("0.5"))
+    };
+    wait_for(&prometheus, &gap("< 1.7"));
+    place.sticks.set("1.1", State::Slow(4.0)).expect("set");
+    wait_for(&prometheus, &gap("> 2.5"));
+    drop(flood);
 }
 
 #[test]
-fn every_query_shows_something_with_rabbitmq_4() {
-    every_query_shows_something_on(Release::V4);
+fn every_query_shows_something_with_rabbitmq_4_and_a_target_that_names_host_and_model() {
+    let place = Place::new(Release::V4);
+    let labels = format!("\n  labels:\n    host: cellar\n    model: {}", place.model);
+    let prometheus = prometheus_for(&place, &labels);
+    every_query_shows_something(&place, &prometheus, "cellar");
 }
