@@ -17,6 +17,7 @@ use std::pin::pin;
 /// written on its connection, acks included.
 pub struct Connection {
     connection: lapin::Connection,
+    node: Address,
 }
 
 /// What is known about an existing queue.
@@ -29,17 +30,55 @@ pub struct QueueState {
 }
 
 impl Connection {
-    /// Connects and logs in. `name` is what RabbitMQ's own UI shows. May be dropped at any time, and
-    /// then leaves nothing behind.
+    /// Connects to one of the broker's nodes, the first that answers, and logs in. `name` is what RabbitMQ's
+    /// own UI shows. May be dropped at any time, and then leaves nothing behind.
     pub async fn open(address: &Address, name: &str) -> Result<Self, BrokerError> {
-        let opening = opening::open(address, name);
+        let mut failures = Vec::new();
+        for (place, node) in address.in_turn() {
+            match Self::open_at(&node, name, address.is_cluster()).await {
+                Ok(connection) => {
+                    address.has_answered(place);
+                    return Ok(connection);
+                }
+                // The nodes of a cluster agree on what they decline.
+                Err(error) if !error.is_temporary() => return Err(error),
+                Err(error) => failures.push((node, error)),
+            }
+        }
+        if failures.len() == 1
+            && let Some((_, error)) = failures.pop()
+        {
+            return Err(error);
+        }
+        let reasons = failures.into_iter().map(|(node, error)| match error {
+            BrokerError::Unreachable { reason, .. } => format!("{node}: {reason}"),
+            error => error.to_string(),
+        });
+        Err(BrokerError::Unreachable {
+            address: address.clone(),
+            reason: reasons.collect::<Vec<_>>().join("; "),
+        })
+    }
+
+    async fn open_at(node: &Address, name: &str, has_others: bool) -> Result<Self, BrokerError> {
+        let connect_limit = has_others.then_some(opening::SILENCE_LIMIT);
+        let opening = opening::open(node, name, connect_limit);
         match tokio::time::timeout(OPERATION_LIMIT, opening).await {
-            Ok(opened) => opened.map(|connection| Self { connection }),
+            Ok(opened) => opened.map(|connection| Self {
+                connection,
+                node: node.clone(),
+            }),
             Err(_elapsed) => Err(BrokerError::Unreachable {
-                address: address.clone(),
+                address: node.clone(),
                 reason: format!("no answer within {} s", OPERATION_LIMIT.as_secs()),
             }),
         }
+    }
+
+    /// The node that it goes to.
+    #[must_use]
+    pub fn node(&self) -> &Address {
+        &self.node
     }
 
     /// Creates what does not exist yet; what exists with other arguments is an error.
