@@ -1,8 +1,10 @@
 //! One link's life: consume → queue; finished → publish → confirm → ack.
 //!
 //! `taking` is where jobs come from: the model's queue, and the suspects, one at a time. `settling`
-//! is what becomes of them. `obituaries` tells the submitters of jobs that the broker gave up.
+//! is what becomes of them. `looking` finds out whether there are suspects, and whether more jobs should be
+//! taken at once. `obituaries` tells the submitters of jobs that the broker gave up.
 
+mod looking;
 mod obituaries;
 mod settling;
 mod taking;
@@ -11,10 +13,11 @@ use crate::answer::Answers;
 use crate::in_hand::InHand;
 use crate::metrics::Metrics;
 use crate::pool::Jobs;
+use crate::prefetch::Growth;
 use crate::supervisor::Service;
 use ncs_broker::{Address, BrokerError, Consumer, Getter, Link, Publisher};
 use ncs_protocol::{Topology, topology};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
@@ -48,6 +51,9 @@ pub struct Settings {
     pub jobs: Arc<Jobs>,
     /// What this host can do for them.
     pub service: watch::Receiver<Service>,
+    /// How the prefetch grows, if it may. The futures of a session share it within one task, and no
+    /// borrow lives across an await.
+    pub growth: Option<RefCell<Growth>>,
 }
 
 /// An open session: connected, declared, ready to consume.
@@ -78,8 +84,8 @@ struct Work<'a> {
     in_hand: InHand,
     /// There are suspects to be tried, or there may be.
     suspects: Cell<bool>,
-    /// There was one, or, while there are, a job was settled.
-    suspects_changed: Notify,
+    /// There was one, or, while there are, a job was settled; or more jobs are to be taken at once.
+    news: Notify,
 }
 
 impl<'a> Session<'a> {
@@ -111,6 +117,12 @@ impl<'a> Session<'a> {
         })
     }
 
+    /// The broker, or the node of it that answered.
+    #[must_use]
+    pub fn broker(&self) -> &Address {
+        self.link.consuming.node()
+    }
+
     /// Serves until `shutdown`, then finishes what is in hand.
     ///
     /// On an error, what was in hand is delivered again by the broker. Dropping this future is
@@ -132,7 +144,7 @@ impl<'a> Session<'a> {
             in_hand: InHand::begin(&settings.metrics),
             // Those that were set aside when the last worker was lost come first.
             suspects: Cell::new(true),
-            suspects_changed: Notify::new(),
+            news: Notify::new(),
         };
         let (finished, to_publish) = mpsc::channel(MOST_IN_HAND);
         let overdue = async {
@@ -141,9 +153,9 @@ impl<'a> Session<'a> {
         };
         let end = tokio::select! {
             done = work.publish_results(&publisher, to_publish) => done.map(|()| Drained { left: 0 }),
-            Err(error) = work.take_jobs(&link.consuming, &mut jobs, &suspects, finished, shutdown) => {
-                Err(error)
-            }
+            Err(error) = work.take_jobs(&mut jobs, &suspects, finished, shutdown) => Err(error),
+            Err(error) = work.look_for_suspects(&link.consuming, shutdown) => Err(error),
+            Err(error) = work.grow_prefetch(&link.consuming, shutdown) => Err(error),
             Err(error) = work.answer_dead(&mut unanswered, &publisher, shutdown) => Err(error),
             error = link.lost() => Err(error),
             () = overdue => Ok(Drained { left: work.in_hand.count() }),
