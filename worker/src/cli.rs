@@ -7,6 +7,7 @@ mod size;
 mod time;
 
 pub use self::limits::LimitArgs;
+use crate::prefetch::Prefetch;
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 use ncs_engine::{DeviceChoice, Precision};
@@ -98,10 +99,11 @@ pub struct RunArgs {
     /// The name under which jobs ask for this network [default: the file's name without .xml]
     #[arg(long, env = "NCS_MODEL_NAME", value_name = "NAME")]
     pub model_name: Option<ModelName>,
-    /// Jobs in hand at most [default: the number of infer requests]
-    #[arg(long, env = "NCS_PREFETCH", value_name = "N",
-          value_parser = clap::value_parser!(u16).range(1..=4096))]
-    pub prefetch: Option<u16>,
+    /// Jobs in hand at most: a number up to 4096, or auto, for brokers that are far away: it begins
+    /// with the number of infer requests, and grows up to 64 per device while they wait for jobs
+    /// although the queue has some [default: the number of infer requests]
+    #[arg(long, env = "NCS_PREFETCH", value_name = "N|auto")]
+    pub prefetch: Option<Prefetch>,
     /// Names of the classes, one per line
     #[arg(long, env = "NCS_LABELS", value_name = "FILE")]
     pub labels: Option<PathBuf>,

@@ -10,8 +10,9 @@
 //! 5. [`answer`]: what a job comes to: a result, an error result, or a dead letter;
 //! 6. [`supervisor`]: keeps a network running over the devices that answer.
 //!
-//! Beside it: [`network`] (load a network and say so), [`metrics`] and [`pages`], and the commands
-//! that serve no jobs, [`devices`], [`doctor`] and [`mod@bench`].
+//! Beside it: [`prefetch`] (how many jobs are taken at once), [`network`] (load a network and say so),
+//! [`metrics`] and [`pages`], and the commands that serve no jobs, [`devices`], [`doctor`] and
+//! [`mod@bench`].
 //!
 //! Everything that can grow is bounded: jobs in hand by the prefetch, what each of them may cost by
 //! [`cli::LimitArgs`], connections by [`ncs_program::http`]. Whatever blocks (OpenVINO, decoding) runs on the
@@ -29,6 +30,7 @@ pub mod metrics;
 pub mod network;
 pub mod pages;
 pub mod pool;
+pub mod prefetch;
 pub mod received;
 pub mod service;
 pub mod session;

@@ -7,6 +7,7 @@ use crate::labels::Labels;
 use crate::metrics::Metrics;
 use crate::pages::Pages;
 use crate::pool::{Gate, Jobs, Shared};
+use crate::prefetch::Prefetch;
 use crate::session::{Drained, MetricsAddress, Session, Settings};
 use crate::supervisor::{Plan, Supervisor};
 use anyhow::Context;
@@ -16,6 +17,7 @@ use ncs_program::exit::StartMeAgain;
 use ncs_program::http::Endpoint;
 use ncs_program::{exit, shutdown};
 use ncs_protocol::{ModelName, topology};
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
@@ -77,6 +79,7 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<Infallible> {
         },
         jobs,
         service: supervisor.service.clone(),
+        growth: matches!(arguments.prefetch, Some(Prefetch::Auto)).then(RefCell::default),
     };
     // All that blocks runs on threads of its own, so one async thread is enough; more would cost
     // a small host more in switching than they bring.
@@ -195,11 +198,8 @@ async fn serve_until_shutdown(
         };
         let error = match opened {
             Ok(session) => {
-                let Settings {
-                    address, answers, ..
-                } = settings;
-                let queue = topology::jobs_queue(&answers.model);
-                tracing::info!(broker = %address, queue, "connected");
+                let queue = topology::jobs_queue(&settings.answers.model);
+                tracing::info!(broker = %session.broker(), queue, "connected");
                 outage.over();
                 has_served = true;
                 match session.serve(shutdown).await {

@@ -1,5 +1,5 @@
 //! Measuring the fleet, in two parts: [`cpu`] beside OpenVINO's own `benchmark_app`, and [`sticks`]
-//! over emulated Neural Compute Sticks.
+//! over emulated Neural Compute Sticks. A third, [`broker`](fn@broker), measures what the fleet shares.
 //!
 //! Machines are noisy: everything is measured in several rounds, and medians are shown. [`figures`]
 //! keeps each single figure.
@@ -26,7 +26,7 @@ const STICKS: [u16; 7] = [1, 2, 4, 8, 16, 24, 32];
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct BenchOptions {
-    /// Measure only this part [default: both, one after the other].
+    /// Measure only this part [default: cpu and sticks, one after the other].
     #[arg(long, value_enum, value_name = "PART")]
     only: Option<Part>,
 
@@ -62,19 +62,28 @@ enum Part {
     Cpu,
     /// Emulated sticks.
     Sticks,
+    /// How many jobs per second pass through one queue, by their size and the queue's kind.
+    Broker,
 }
+
+/// What the broker is measured with: 6 cases, each so often and so long, and as long again for warming up.
+const BROKER_ROUNDS: u32 = 3;
 
 impl BenchOptions {
     fn parts(&self) -> Result<&'static [Part]> {
         let only_sticks = self.only == Some(Part::Sticks) || !self.sticks.is_empty();
-        if only_sticks && self.only == Some(Part::Cpu) {
-            bail!("--only cpu leaves out what --sticks asks for: drop one of them");
+        if only_sticks && matches!(self.only, Some(Part::Cpu | Part::Broker)) {
+            bail!("--only cpu and broker leave out what --sticks asks for: drop one of them");
+        }
+        if self.only == Some(Part::Broker) && (self.precision.is_some() || self.json.is_some()) {
+            bail!("--precision and --json are not for --only broker: drop them");
         }
         if only_sticks && self.precision.is_some() {
             bail!("--precision is not for emulated sticks, which compute nothing: drop it");
         }
         Ok(match self.only {
             Some(Part::Cpu) => &[Part::Cpu],
+            Some(Part::Broker) => &[Part::Broker],
             _ if only_sticks => &[Part::Sticks],
             _ => &[Part::Cpu, Part::Sticks],
         })
@@ -96,6 +105,9 @@ pub(crate) fn run(options: &BenchOptions) -> Result<ExitCode> {
     let parts = options.parts()?;
     let mut figures = Figures::new(options.json.clone());
     setup::run(Scope::Demo)?;
+    if options.only == Some(Part::Broker) {
+        return broker(options);
+    }
     cargo::build_programs()?;
     let runtime = Runtime::locate()?;
     let broker = Broker::start()?;
@@ -104,10 +116,28 @@ pub(crate) fn run(options: &BenchOptions) -> Result<ExitCode> {
         match part {
             Part::Cpu => cpu::run(options, &runtime, &broker.amqp_url(), &mut figures)?,
             Part::Sticks => sticks::run(options, &runtime, &broker, &mut figures)?,
+            // It has a node of its own.
+            Part::Broker => {}
         }
     }
     broker.stop()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// By a program of its own: nothing of xtask's may need an AMQP client, which needs cmake to be built.
+fn broker(options: &BenchOptions) -> Result<ExitCode> {
+    let rounds = options.rounds.unwrap_or(BROKER_ROUNDS);
+    let mut run = cargo::command("run")?;
+    run.args([
+        "--release",
+        "--package",
+        "ncs-e2e",
+        "--example",
+        "queues",
+        "--",
+    ])
+    .args([rounds.to_string(), options.seconds.to_string()]);
+    Ok(crate::test::exit_code(cargo::status(&mut run)?))
 }
 
 #[cfg(test)]
@@ -134,6 +164,9 @@ mod tests {
         assert_eq!(parts("--only cpu"), Some(&[Part::Cpu][..]));
         assert_eq!(parts("--only sticks"), Some(&[Part::Sticks][..]));
         assert_eq!(parts("--sticks 4"), Some(&[Part::Sticks][..]));
+        assert_eq!(parts("--only broker"), Some(&[Part::Broker][..]));
+        assert_eq!(parts("--only broker --sticks 4"), None);
+        assert_eq!(parts("--only broker --json f"), None);
         assert_eq!(parts("--only cpu --sticks 4"), None);
         assert_eq!(parts("--sticks 4 --precision f32"), None);
     }

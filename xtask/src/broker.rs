@@ -92,10 +92,11 @@ fn check_given(url: &str) -> Result<()> {
     let Some(authority) = authority_of(url) else {
         return Ok(());
     };
-    let answers = authority
-        .to_socket_addrs()
-        .is_ok_and(|mut addresses| addresses.any(speaks_amqp));
-    if !answers {
+    let answers = |node: &str| {
+        let addresses = node.to_socket_addrs();
+        addresses.is_ok_and(|mut addresses| addresses.any(speaks_amqp))
+    };
+    if !authority.split(',').any(answers) {
         bail!(
             "no broker answers at {authority}, which NCS_AMQP_URL names; start it, or unset \
              NCS_AMQP_URL to have a private one"
@@ -104,7 +105,7 @@ fn check_given(url: &str) -> Result<()> {
     Ok(())
 }
 
-/// `host:port` of an `amqp://` URL, without credentials. Nothing of others: TLS is not for a look
+/// `host:port` of an `amqp://` URL, several of a cluster's with commas, without credentials. Nothing of others: TLS is not for a look
 /// from outside, and what is no address the programs refuse with a reason.
 fn authority_of(url: &str) -> Option<String> {
     let rest = url.strip_prefix("amqp://")?;
@@ -113,14 +114,17 @@ fn authority_of(url: &str) -> Option<String> {
         .rsplit('@')
         .next()
         .filter(|host| !host.is_empty())?;
-    let has_port = host
-        .rsplit_once(':')
-        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    Some(if has_port {
-        host.to_owned()
-    } else {
-        format!("{host}:5672")
-    })
+    let with_port = |node: &str| {
+        let has_port = node
+            .rsplit_once(':')
+            .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        if has_port {
+            node.to_owned()
+        } else {
+            format!("{node}:5672")
+        }
+    };
+    Some(host.split(',').map(with_port).collect::<Vec<_>>().join(","))
 }
 
 /// What one of them takes.
@@ -136,6 +140,7 @@ mod tests {
         let cases = [
             ("amqp://ann:s3cret@rabbit:5673/fleet", Some("rabbit:5673")),
             ("amqp://rabbit", Some("rabbit:5672")),
+            ("amqp://a:b@one,two:5673", Some("one:5672,two:5673")),
             ("amqp://[::1]:5672/%2f", Some("[::1]:5672")),
             ("amqps://rabbit", None),
         ];

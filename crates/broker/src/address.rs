@@ -5,10 +5,12 @@ use crate::files;
 use crate::tls::{Tls, TlsFiles};
 use lapin::uri::{AMQPScheme, AMQPUri};
 use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Seconds between heartbeats. RabbitMQ gives a silent client up after two to three of them, 12 to 18 s
 /// (with its own default of 60, after two to three minutes); below 5 there are false alarms on a busy
@@ -18,26 +20,73 @@ const HEARTBEAT_SECONDS: u16 = 6;
 /// A file that holds an address and nothing else is no larger.
 const MAX_ADDRESS_BYTES: u64 = 4096;
 
-/// A broker's address with its credentials, which neither `Display` nor `Debug` shows.
+/// A broker's address with its credentials, which neither `Display` nor `Debug` shows. Where the broker
+/// is a cluster, it may name several nodes.
 #[derive(Clone)]
 pub struct Address {
-    uri: Arc<AMQPUri>,
+    /// They differ in host and port; never empty.
+    nodes: Arc<[AMQPUri]>,
+    /// The node that has answered last, by its place among them; all clones know it.
+    last: Arc<AtomicUsize>,
     /// How to trust it, and who we are: with `amqps://` only.
     tls: Option<Arc<Tls>>,
 }
 
 impl Address {
+    /// A program begins with any of the nodes, so that those of a fleet are spread over them.
+    fn new(nodes: Vec<AMQPUri>, tls: Option<Arc<Tls>>) -> Self {
+        let any = RandomState::new().build_hasher().finish() % nodes.len() as u64;
+        Self {
+            nodes: nodes.into(),
+            last: Arc::new(AtomicUsize::new(usize::try_from(any).unwrap_or(0))),
+            tls,
+        }
+    }
+
+    /// The addresses of its nodes, each with its place: first the one that has answered last, then those
+    /// after it.
+    pub(crate) fn in_turn(&self) -> impl Iterator<Item = (usize, Self)> {
+        let count = self.nodes.len();
+        let first = self.last.load(Ordering::Relaxed);
+        (0..count).map(move |number| {
+            let place = (first + number) % count;
+            let node = Self {
+                nodes: [self.nodes[place].clone()].into(),
+                last: Arc::default(),
+                tls: self.tls.clone(),
+            };
+            (place, node)
+        })
+    }
+
+    /// The node at this place has answered.
+    pub(crate) fn has_answered(&self, place: usize) {
+        self.last.store(place, Ordering::Relaxed);
+    }
+
+    /// Whether it names several nodes: any of them may go away, and the others go on.
+    #[must_use]
+    pub fn is_cluster(&self) -> bool {
+        self.nodes.len() > 1
+    }
+
+    /// The node that has answered last.
+    fn node(&self) -> &AMQPUri {
+        &self.nodes[self.last.load(Ordering::Relaxed) % self.nodes.len()]
+    }
+
     pub(crate) fn uri(&self) -> AMQPUri {
-        AMQPUri::clone(&self.uri)
+        self.node().clone()
     }
 
     /// The name or number of the host, an IPv6 address without brackets, and the port.
     pub(crate) fn host_and_port(&self) -> (&str, u16) {
-        (&self.uri.authority.host, self.uri.authority.port)
+        let authority = &self.node().authority;
+        (&authority.host, authority.port)
     }
 
     pub(crate) fn user(&self) -> &str {
-        &self.uri.authority.userinfo.username
+        &self.node().authority.userinfo.username
     }
 
     pub(crate) fn tls(&self) -> Option<&Tls> {
@@ -56,17 +105,21 @@ impl FromStr for Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (host, port) = self.host_and_port();
-        let scheme = &self.uri.scheme;
-        if host.contains(':') {
-            write!(f, "{scheme}://[{host}]:{port}")?;
-        } else {
-            write!(f, "{scheme}://{host}:{port}")?;
+        let AMQPUri { scheme, vhost, .. } = self.node();
+        write!(f, "{scheme}://")?;
+        for (place, node) in self.nodes.iter().enumerate() {
+            let comma = if place == 0 { "" } else { "," };
+            let (host, port) = (&node.authority.host, node.authority.port);
+            if host.contains(':') {
+                write!(f, "{comma}[{host}]:{port}")?;
+            } else {
+                write!(f, "{comma}{host}:{port}")?;
+            }
         }
-        if self.uri.vhost == "/" {
+        if vhost == "/" {
             Ok(())
         } else {
-            write!(f, "/{}", self.uri.vhost)
+            write!(f, "/{vhost}")
         }
     }
 }
@@ -103,26 +156,24 @@ impl UncheckedAddress {
 
     /// Parses it, and reads what TLS needs; an error shows no credentials.
     pub fn check(&self, files: &TlsFiles) -> Result<Address, BrokerError> {
-        let uri = parse(&self.text).map_err(|reason| BrokerError::InvalidAddress {
+        let nodes = parse(&self.text).map_err(|reason| BrokerError::InvalidAddress {
             given: self.without_credentials(),
             reason,
         })?;
-        let tls = match (&uri.scheme, files.first_flag()) {
+        let scheme = nodes.first().map(|node| &node.scheme);
+        let tls = match (scheme.unwrap_or(&AMQPScheme::AMQP), files.first_flag()) {
             (AMQPScheme::AMQPS, _) => Some(Arc::new(Tls::read(files)?)),
             (AMQPScheme::AMQP, None) => None,
             (AMQPScheme::AMQP, Some(flag)) => {
-                let (host, uri) = (uri.authority.host.clone(), Arc::new(uri));
-                let address = Address { uri, tls: None };
+                let address = Address::new(nodes, None);
+                let (host, _) = address.host_and_port();
                 return Err(BrokerError::Misconfigured(format!(
                     "{flag} is for TLS, and {address} goes without; write amqps://{host}, or leave \
                      it away"
                 )));
             }
         };
-        Ok(Address {
-            uri: Arc::new(uri),
-            tls,
-        })
+        Ok(Address::new(nodes, tls))
     }
 
     /// What somebody typed, without what may be a password: what stands before an `@`, or after a
@@ -154,8 +205,8 @@ impl fmt::Debug for UncheckedAddress {
     }
 }
 
-/// An error is the reason, and quotes nothing.
-fn parse(text: &str) -> Result<AMQPUri, String> {
+/// The address of each node; at least one. An error is the reason, and quotes nothing.
+fn parse(text: &str) -> Result<Vec<AMQPUri>, String> {
     // The parser's own error for this quotes the whole text.
     let scheme = ["amqp://", "amqps://"].into_iter().find(|scheme| {
         let start = text.get(..scheme.len());
@@ -179,9 +230,25 @@ fn parse(text: &str) -> Result<AMQPUri, String> {
         );
     }
     check_options(rest)?;
+    // `user:password@rabbit-1,rabbit-2:5673`: the nodes of a cluster share users and virtual hosts.
+    let (user, hosts) = match authority.rfind('@') {
+        Some(at) => authority.split_at(at + 1),
+        None => ("", authority),
+    };
+    let several = hosts.contains(',');
+    let nodes = hosts.split(',').map(|host| {
+        if several && (host.is_empty() || host.starts_with(':')) {
+            return Err("it has a comma without a host before or after it".to_owned());
+        }
+        parse_node(&format!("{scheme}{user}{host}{rest}"), host)
+    });
+    nodes.collect()
+}
+
+fn parse_node(text: &str, host: &str) -> Result<AMQPUri, String> {
     let mut uri: AMQPUri = text.parse()?;
     // The parser takes an IPv6 address for no host at all, and no host for localhost.
-    if let Some(host) = ipv6_host(authority) {
+    if let Some(host) = ipv6_host(host) {
         host.clone_into(&mut uri.authority.host);
     }
     // `amqp://host/` names the empty virtual host to the letter; everybody means the default.
@@ -220,153 +287,12 @@ fn check_options(rest: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// `user:password@[::1]:5672` → `::1`
-fn ipv6_host(authority: &str) -> Option<&str> {
-    let host = authority.rsplit('@').next()?.strip_prefix('[')?;
+/// `[::1]:5672` → `::1`
+fn ipv6_host(host: &str) -> Option<&str> {
+    let host = host.strip_prefix('[')?;
     let (host, _) = host.split_once(']')?;
     host.parse::<Ipv6Addr>().is_ok().then_some(host)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn plain(text: &str) -> Address {
-        Address {
-            uri: Arc::new(parse(text).unwrap()),
-            tls: None,
-        }
-    }
-
-    fn error(text: &str) -> String {
-        let address = UncheckedAddress::from(text.to_owned());
-        address.check(&TlsFiles::default()).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn credentials_are_never_shown() {
-        let address = plain("amqps://ann:s3cret@rabbit:5671/fleet");
-        for shown in [
-            address.to_string(),
-            format!("{address:?}"),
-            format!("{address:#?}"),
-        ] {
-            assert!(
-                !shown.contains("s3cret") && !shown.contains("ann"),
-                "{shown}"
-            );
-        }
-        assert_eq!(address.to_string(), "amqps://rabbit:5671/fleet");
-    }
-
-    #[test]
-    fn a_bad_address_is_refused_without_showing_its_password() {
-        for text in [
-            "http://ann:s3cret@rabbit",
-            "amqp:ann:s3cret@rabbit",
-            "ann:s3cret@rabbit",
-            "amqp://ann:s3cret@rabbit:port",
-            "amqp://ann:s3cret@rabbit?heartbeat=soon",
-            "amqp://ann:s3cret@rabbit?heartbeat=0",
-            "amqp://ann:s3cret@rabbit?heatbeat=20",
-        ] {
-            let error = error(text);
-            assert!(error.contains("'…@rabbit"), "{error}");
-            assert!(
-                !error.contains("s3cret") && !error.contains("ann:"),
-                "{error}"
-            );
-        }
-        // The host was forgotten.
-        for text in ["amqp://ann:s3cret", "ann:s3cret"] {
-            assert!(!error(text).contains("s3cret"), "{}", error(text));
-        }
-    }
-
-    #[test]
-    fn a_password_that_would_be_read_as_a_virtual_host_is_refused() {
-        for text in [
-            "amqp://ann:12/s3cret@rabbit",
-            "amqp://ann:12?s3cret@rabbit",
-            "amqp://ann:#s3cret@rabbit",
-            "amqp://ann:p@12/s3cret@rabbit",
-        ] {
-            let error = error(text);
-            assert!(
-                error.contains("%2F") && !error.contains("s3cret"),
-                "{error}"
-            );
-        }
-        let escaped = plain("amqp://ann:12%2Fs3cret@rabbit/a%40b");
-        assert_eq!(escaped.to_string(), "amqp://rabbit:5672/a@b");
-        assert_eq!(escaped.uri().authority.userinfo.password, "12/s3cret");
-    }
-
-    #[test]
-    fn no_path_and_an_empty_path_mean_the_default_virtual_host() {
-        for text in ["amqp://h", "amqp://h:5672", "amqp://h/", "amqp://h/%2f"] {
-            let uri = plain(text).uri();
-            assert_eq!(uri.vhost, "/", "{text}");
-            assert_eq!(uri.query.heartbeat, Some(HEARTBEAT_SECONDS));
-        }
-        let chosen = plain("amqp://h?heartbeat=30").uri();
-        assert_eq!(chosen.query.heartbeat, Some(30));
-    }
-
-    #[test]
-    fn an_ipv6_address_is_not_taken_for_localhost() {
-        for text in [
-            "amqp://[fd00::7]:5673/v",
-            "amqp://ann:p%5Bx@[fd00::7]:5673/v",
-        ] {
-            let address = plain(text);
-            assert_eq!(address.host_and_port(), ("fd00::7", 5673));
-            assert_eq!(address.to_string(), "amqp://[fd00::7]:5673/v");
-        }
-    }
-
-    #[test]
-    fn a_file_of_tls_is_no_use_to_an_address_without() {
-        let files = TlsFiles {
-            ca: Some("ca.pem".into()),
-            ..TlsFiles::default()
-        };
-        let address = UncheckedAddress::from("amqp://ann:s3cret@rabbit".to_owned());
-        let error = address.check(&files).unwrap_err().to_string();
-        assert!(
-            error.contains("--tls-ca") && error.contains("amqps://rabbit"),
-            "{error}"
-        );
-        assert!(!error.contains("s3cret"), "{error}");
-    }
-
-    #[test]
-    fn an_address_from_a_file_is_trimmed_and_never_shown() {
-        let dir = std::env::temp_dir().join(format!("ncs-address-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        let file = dir.join("url");
-        let check = |content: &[u8]| {
-            std::fs::write(&file, content).unwrap();
-            UncheckedAddress::read(&file, "--amqp-url-file")
-                .and_then(|address| address.check(&TlsFiles::default()))
-        };
-        let address = check(b"\n amqp://ann:s3cret@rabbit/v \r\n\n").unwrap();
-        assert_eq!(address.to_string(), "amqp://rabbit:5672/v");
-        for content in [
-            b"ann:s3cret@rabbit".as_slice(),
-            b"amqp://ann:s3cret@rabbit\nmore",
-            b"s3cret \xff",
-            b"",
-            &[b's'; 5000],
-        ] {
-            let error = check(content).unwrap_err().to_string();
-            assert!(
-                error.contains("url") && !error.contains("s3cret") && !error.contains("rabbit"),
-                "{error}"
-            );
-        }
-        std::fs::remove_dir_all(&dir).unwrap();
-        let missing = UncheckedAddress::read(&file, "--amqp-url-file").unwrap_err();
-        assert!(missing.to_string().contains("--amqp-url-file"), "{missing}");
-    }
-}
+mod tests;

@@ -17,8 +17,9 @@ use std::pin::pin;
 /// An open connection. Publish and consume on two: while RabbitMQ blocks a publisher, nothing is
 /// written on its connection, acks included.
 pub struct Connection {
-    connection: lapin::Connection,
+    amqp: lapin::Connection,
     local_ip: IpAddr,
+    node: Address,
 }
 
 /// Messages that wait for a listener at most, on either side of the network.
@@ -34,17 +35,47 @@ pub struct QueueState {
 }
 
 impl Connection {
-    /// Connects and logs in. `name` is what RabbitMQ's own UI shows. May be dropped at any time, and
-    /// then leaves nothing behind.
+    /// Connects to one of the broker's nodes, the first that answers, and logs in. `name` is what RabbitMQ's
+    /// own UI shows. May be dropped at any time, and then leaves nothing behind.
     pub async fn open(address: &Address, name: &str) -> Result<Self, BrokerError> {
-        let opening = opening::open(address, name);
+        let mut failures = Vec::new();
+        for (place, node) in address.in_turn() {
+            match Self::open_at(&node, name, address.is_cluster()).await {
+                Ok(connection) => {
+                    address.has_answered(place);
+                    return Ok(connection);
+                }
+                // The nodes of a cluster agree on what they decline.
+                Err(error) if !error.is_temporary() => return Err(error),
+                Err(error) => failures.push((node, error)),
+            }
+        }
+        if failures.len() == 1
+            && let Some((_, error)) = failures.pop()
+        {
+            return Err(error);
+        }
+        let reasons = failures.into_iter().map(|(node, error)| match error {
+            BrokerError::Unreachable { reason, .. } => format!("{node}: {reason}"),
+            error => error.to_string(),
+        });
+        Err(BrokerError::Unreachable {
+            address: address.clone(),
+            reason: reasons.collect::<Vec<_>>().join("; "),
+        })
+    }
+
+    async fn open_at(node: &Address, name: &str, has_others: bool) -> Result<Self, BrokerError> {
+        let connect_limit = has_others.then_some(opening::SILENCE_LIMIT);
+        let opening = opening::open(node, name, connect_limit);
         match tokio::time::timeout(OPERATION_LIMIT, opening).await {
-            Ok(opened) => opened.map(|(connection, local_ip)| Self {
-                connection,
+            Ok(opened) => opened.map(|(amqp, local_ip)| Self {
+                amqp,
                 local_ip,
+                node: node.clone(),
             }),
             Err(_elapsed) => Err(BrokerError::Unreachable {
-                address: address.clone(),
+                address: node.clone(),
                 reason: format!("no answer within {} s", OPERATION_LIMIT.as_secs()),
             }),
         }
@@ -56,9 +87,15 @@ impl Connection {
         self.local_ip
     }
 
+    /// The node that it goes to.
+    #[must_use]
+    pub fn node(&self) -> &Address {
+        &self.node
+    }
+
     /// Creates what does not exist yet; what exists with other arguments is an error.
     pub async fn declare(&self, topology: &Topology) -> Result<(), BrokerError> {
-        let channel = limited("opening a channel", self.connection.create_channel()).await?;
+        let channel = limited("opening a channel", self.amqp.create_channel()).await?;
         for exchange in &topology.exchanges {
             let kind = match exchange.kind {
                 ExchangeKind::Direct => lapin::ExchangeKind::Direct,
@@ -111,7 +148,7 @@ impl Connection {
     /// An error costs the connection a channel: lapin (4.12.3) never frees the number of one that the
     /// broker has closed. RabbitMQ allows 2,047 of them by default; then none can be opened.
     pub async fn queue_state(&self, queue: &str) -> Result<QueueState, BrokerError> {
-        let channel = limited("opening a channel", self.connection.create_channel()).await?;
+        let channel = limited("opening a channel", self.amqp.create_channel()).await?;
         let options = QueueDeclareOptions {
             passive: true,
             ..Default::default()
@@ -128,7 +165,7 @@ impl Connection {
 
     /// Deletes a queue with all that is in it; one that is not there is no error.
     pub async fn delete_queue(&self, queue: &str) -> Result<(), BrokerError> {
-        let channel = limited("opening a channel", self.connection.create_channel()).await?;
+        let channel = limited("opening a channel", self.amqp.create_channel()).await?;
         let name = short("queue's name", queue)?;
         let deleting = channel.queue_delete(name, lapin::options::QueueDeleteOptions::default());
         limited_declaration("deleting a queue", deleting).await?;
@@ -138,7 +175,7 @@ impl Connection {
 
     /// Opens a channel that publishes with confirms.
     pub async fn publisher(&self) -> Result<Publisher, BrokerError> {
-        let channel = limited("opening a channel", self.connection.create_channel()).await?;
+        let channel = limited("opening a channel", self.amqp.create_channel()).await?;
         limited(
             "asking for confirms",
             channel.confirm_select(ConfirmSelectOptions::default()),
@@ -156,7 +193,7 @@ impl Connection {
 
     /// Opens a channel that will consume `queue` once it is started.
     pub async fn idle_consumer(&self, queue: &str) -> Result<Consumer, BrokerError> {
-        let channel = limited("opening a channel", self.connection.create_channel()).await?;
+        let channel = limited("opening a channel", self.amqp.create_channel()).await?;
         Consumer::new(channel, queue)
     }
 
@@ -165,7 +202,7 @@ impl Connection {
     ///
     /// Of more than [`MOST_OVERHEARD`] messages that wait, the newest are kept.
     pub async fn listen(&self, exchange: &str, queue: &str) -> Result<Consumer, BrokerError> {
-        let channel = limited("opening a channel", self.connection.create_channel()).await?;
+        let channel = limited("opening a channel", self.amqp.create_channel()).await?;
         let options = QueueDeclareOptions {
             exclusive: true,
             auto_delete: true,
@@ -191,7 +228,7 @@ impl Connection {
 
     /// Opens a channel that takes messages out of `queue` one by one.
     pub async fn getter(&self, queue: &str) -> Result<Getter, BrokerError> {
-        let channel = limited("opening a channel", self.connection.create_channel()).await?;
+        let channel = limited("opening a channel", self.amqp.create_channel()).await?;
         Getter::new(channel, queue)
     }
 
@@ -203,9 +240,9 @@ impl Connection {
             doing: "waiting for work",
             reason,
         };
-        let mut events = pin!(self.connection.events_listener());
+        let mut events = pin!(self.amqp.events_listener());
         // An error that came before we listened is not told again.
-        if !self.connection.status().connected() {
+        if !self.amqp.status().connected() {
             return lost("it is closed".to_owned());
         }
         loop {
@@ -226,17 +263,17 @@ impl Connection {
     /// Says goodbye. An error is of no use to anybody: the connection is gone either way. While the
     /// broker blocks it, nothing is written on it, so it ends without a word then.
     pub async fn close(self) {
-        if self.connection.status().blocked() {
+        if self.amqp.status().blocked() {
             return;
         }
-        let goodbye = self.connection.close(200, ShortString::from("goodbye"));
+        let goodbye = self.amqp.close(200, ShortString::from("goodbye"));
         if let Err(error) = limited("closing the connection", goodbye).await {
             tracing::debug!(%error, "closing the connection");
         }
     }
 
     fn status(&self) -> ConnectionStatus {
-        self.connection.status().clone()
+        self.amqp.status().clone()
     }
 }
 

@@ -12,14 +12,17 @@ use lapin::options::{
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Acker, Channel};
 use ncs_protocol::Properties;
+use std::future::poll_fn;
+use std::task::Poll;
 
 /// A channel that consumes one queue, now or later. Its tickets live as long as it does: dropping
 /// it returns what was not acked to the broker.
 pub struct Consumer {
     channel: Channel,
     queue: ShortString,
-    /// None before [`Consumer::start`] and after the end of what it began.
-    subscription: Option<Subscription>,
+    /// None before [`Consumer::start`] and after the end of what it began. The last one goes on, unless
+    /// it was cancelled; those before it were cancelled, and are read to their ends.
+    subscriptions: Vec<Subscription>,
     /// How often it was started.
     starts: u32,
 }
@@ -71,15 +74,13 @@ impl Consumer {
         Ok(Self {
             channel,
             queue: short("queue's name", queue)?,
-            subscription: None,
+            subscriptions: Vec::new(),
             starts: 0,
         })
     }
 
-    /// Asks for messages, at most `prefetch` of them in hand. To change the prefetch,
-    /// [`cancel`](Self::cancel), read to the end and start again: what is in hand stays in hand, and
-    /// does not count against the new prefetch. What is returned at the end goes back in the order of
-    /// the starts.
+    /// Asks for messages, at most `prefetch` of them in hand. What is returned at the end goes back in the
+    /// order of the starts.
     pub async fn start(&mut self, prefetch: u16) -> Result<(), BrokerError> {
         // Per consumer, not per channel: RabbitMQ 4 has no global qos on quorum queues.
         let options = BasicQosOptions { global: false };
@@ -97,32 +98,65 @@ impl Consumer {
         );
         let deliveries = limited("starting to consume", consuming).await?;
         let tag = deliveries.tag();
-        self.subscription = Some(Subscription { deliveries, tag });
+        self.subscriptions.push(Subscription { deliveries, tag });
         Ok(())
+    }
+
+    /// Asks for at most so many from now on, without a gap. What is in hand stays in hand, and does not count
+    /// against the new prefetch.
+    pub async fn change(&mut self, prefetch: u16) -> Result<(), BrokerError> {
+        let before = self.subscriptions.last().map(|before| before.tag.clone());
+        // A prefetch is a consumer's for its life, so there has to be another one. It comes first.
+        self.start(prefetch).await?;
+        match before {
+            Some(tag) => self.cancel_one(tag).await,
+            None => Ok(()),
+        }
     }
 
     /// The next delivery; `None` after [`Self::cancel`], when the broker cancelled the subscription
     /// because the queue was deleted, or before [`Self::start`]. May be dropped and called again:
     /// nothing is lost.
     pub async fn next(&mut self) -> Option<Result<Delivery, BrokerError>> {
-        let Some(delivery) = self.subscription.as_mut()?.deliveries.next().await else {
-            self.subscription = None;
-            return None;
-        };
-        Some(match delivery {
-            Ok(delivery) => Ok(Delivery::from_amqp(delivery)),
-            Err(error) => Err(BrokerError::lost("consuming", &error)),
-        })
+        loop {
+            if self.subscriptions.is_empty() {
+                return None;
+            }
+            let subscriptions = &mut self.subscriptions;
+            let (index, delivery) = poll_fn(|context| {
+                let mut each = subscriptions.iter_mut().enumerate();
+                let ready = each.find_map(|(index, subscription)| {
+                    match subscription.deliveries.poll_next_unpin(context) {
+                        Poll::Ready(delivery) => Some((index, delivery)),
+                        Poll::Pending => None,
+                    }
+                });
+                ready.map_or(Poll::Pending, Poll::Ready)
+            })
+            .await;
+            return Some(match delivery {
+                Some(Ok(delivery)) => Ok(Delivery::from_amqp(delivery)),
+                Some(Err(error)) => Err(BrokerError::lost("consuming", &error)),
+                None => {
+                    self.subscriptions.remove(index);
+                    continue;
+                }
+            });
+        }
     }
 
     /// Asks for no more. What is on its way still comes from [`Self::next`], then `None`.
     pub async fn cancel(&self) -> Result<(), BrokerError> {
-        let Some(subscription) = &self.subscription else {
-            return Ok(());
-        };
+        match self.subscriptions.last() {
+            Some(subscription) => self.cancel_one(subscription.tag.clone()).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn cancel_one(&self, tag: ShortString) -> Result<(), BrokerError> {
         let cancelling = self
             .channel
-            .basic_cancel(subscription.tag.clone(), BasicCancelOptions::default());
+            .basic_cancel(tag, BasicCancelOptions::default());
         limited("cancelling the consumer", cancelling).await
     }
 }

@@ -15,21 +15,27 @@ use std::io;
 use std::net::{IpAddr, Shutdown};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 type Stream = AsyncTcpStream<Compat<TcpStream>>;
 
+/// How long a host that others can stand in for may be silent when it is called. Whoever is there answers
+/// within a round trip; the second and the third call, for one that was lost, come after 1 and 3 s.
+pub(crate) const SILENCE_LIMIT: Duration = Duration::from_secs(4);
+
 /// What RabbitMQ shows of all our connections, beside their names.
 const PRODUCT: &str = "ncs-fleet";
 
-/// Opens a connection, and says which of our addresses it is from. Has no limit of its own: it may be
-/// dropped at any time, and then nothing of it is left, neither a socket nor a thread.
+/// Opens a connection to one node, and says which of our addresses it is from. Has no limit of its own, but
+/// `connect_limit` for each of the node's addresses: it may be dropped at any time, and then nothing of it is
+/// left, neither a socket nor a thread.
 pub(crate) async fn open(
     address: &Address,
     name: &str,
+    connect_limit: Option<Duration>,
 ) -> Result<(lapin::Connection, IpAddr), BrokerError> {
-    let (stream, line) = match connect(address).await {
+    let (stream, line) = match connect(address, connect_limit).await {
         Ok(connected) => connected,
         Err(error) => return Err(unreachable(address, &error)),
     };
@@ -54,13 +60,36 @@ pub(crate) async fn open(
 }
 
 /// Connects, and returns the stream and what hangs up.
-async fn connect(address: &Address) -> io::Result<(Stream, Line)> {
-    let stream = TcpStream::connect(address.host_and_port()).await?;
+async fn connect(address: &Address, limit: Option<Duration>) -> io::Result<(Stream, Line)> {
+    let stream = reach(address, limit).await?;
     stream.set_nodelay(true)?;
     let stream = stream.into_std()?;
     let line = Line(Some(stream.try_clone()?));
     let stream = Compat::new(TcpStream::from_std(stream)?);
     Ok((Stream::Plain(stream), line))
+}
+
+/// Connects to the first of the host's addresses that answers. With a limit, or several addresses, one that
+/// is silent takes no longer than [`SILENCE_LIMIT`].
+async fn reach(address: &Address, limit: Option<Duration>) -> io::Result<TcpStream> {
+    let found: Vec<_> = lookup_host(address.host_and_port()).await?.collect();
+    let limit = limit.or((found.len() > 1).then_some(SILENCE_LIMIT));
+    let mut error = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
+    for address in found {
+        let connecting = TcpStream::connect(address);
+        let connected = match limit {
+            None => connecting.await,
+            Some(limit) => timeout(limit, connecting).await.unwrap_or_else(|_elapsed| {
+                let words = format!("no answer within {} s", limit.as_secs());
+                Err(io::Error::new(io::ErrorKind::TimedOut, words))
+            }),
+        };
+        match connected {
+            Ok(stream) => return Ok(stream),
+            Err(failed) => error = failed,
+        }
+    }
+    Err(error)
 }
 
 async fn shake_hands(stream: Stream, tls: &Tls, address: &Address) -> io::Result<Stream> {
@@ -160,7 +189,7 @@ async fn verdict(address: &Address) -> Option<BrokerError> {
 /// What a broker with TLS thinks of our certificate. With TLS 1.3 lapin has talked on, since for us the
 /// handshake was over; before 1.3 rustls has finished it.
 async fn verdict_on_us(address: &Address, tls: &Tls) -> Option<BrokerError> {
-    let (stream, _line) = connect(address).await.ok()?;
+    let (stream, _line) = connect(address, None).await.ok()?;
     let error = match shake_hands(stream, tls, address).await {
         Ok(mut stream) => stream.read(&mut [0]).await.err()?,
         Err(error) => error,

@@ -62,13 +62,22 @@ impl Drop for Leash {
     }
 }
 
+/// Starts the shell now, and not with the first child.
+pub(crate) fn begin() -> Result<()> {
+    write("").context("cannot start the shell that ends child processes")
+}
+
 fn tell(verb: &str, target: i32) -> std::io::Result<()> {
+    write(&format!("{verb} {target}\n"))
+}
+
+fn write(line: &str) -> std::io::Result<()> {
     let mut shell = SHELL.lock().unwrap_or_else(PoisonError::into_inner);
     let pipe = match shell.take() {
         Some(pipe) => pipe,
         None => start()?,
     };
-    writeln!(shell.insert(pipe), "{verb} {target}")
+    shell.insert(pipe).write_all(line.as_bytes())
 }
 
 fn start() -> std::io::Result<ChildStdin> {

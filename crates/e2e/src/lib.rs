@@ -7,7 +7,8 @@
 //! - [`process`]: one child process, and the leash that ends it when we are killed;
 //! - [`rabbitmq`]: a broker of our own, which can be killed and started again with its data;
 //! - [`worker`] and [`producer`]: the two programs; [`supervised`]: a worker that is started again;
-//! - [`proxy`]: a network between them that can be cut;
+//! - [`proxy`]: a network between them that can be cut; [`hosts`]: several hosts on one machine, each
+//!   a [`place`] of its own;
 //! - [`sticks`]: a host with emulated sticks for a worker, to be broken at will;
 //! - [`prometheus`]: the real Prometheus, to look at them with;
 //! - [`chaos`]: all of these together, while everything happens that happens to fleets;
@@ -23,7 +24,11 @@ pub mod poll;
 pub mod ports;
 
 #[cfg(unix)]
+pub mod hosts;
+#[cfg(unix)]
 mod leash;
+#[cfg(unix)]
+pub mod place;
 #[cfg(unix)]
 pub mod process;
 #[cfg(unix)]

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::paths;
+use crate::place::Place;
 use crate::process::{Output, Process};
 use crate::run_dir::RunDir;
 use crate::worker::without_inherited_settings;
@@ -25,6 +26,8 @@ pub struct FloodOptions {
     pub arguments: Vec<OsString>,
     /// Further environment variables. `NCS_…` variables are not inherited from us.
     pub environment: Vec<(OsString, OsString)>,
+    /// On which host it runs.
+    pub place: Place,
 }
 
 impl FloodOptions {
@@ -36,7 +39,15 @@ impl FloodOptions {
             amqp_url: amqp_url.to_owned(),
             arguments: Vec::new(),
             environment: Vec::new(),
+            place: Place::default(),
         }
+    }
+
+    /// On this host.
+    #[must_use]
+    pub fn on(mut self, place: &Place) -> Self {
+        self.place = place.clone();
+        self
     }
 
     /// A flood of `jobs` jobs made of the images in `dir`.
@@ -112,7 +123,8 @@ impl Producer {
         let mut command = options.command()?;
         command.arg("--json").arg(&report);
         let output = Output::Files(dir.path().to_owned());
-        let process = Process::spawn("ncs-producer", command, output)?;
+        let place = &options.place;
+        let process = place.run(|| Process::spawn("ncs-producer", command, output))??;
         Ok(Self {
             process,
             report,

@@ -11,6 +11,7 @@ use anyhow::{Result, bail};
 
 use crate::http::{HttpResponse, http_get};
 use crate::paths::{self, Runtime};
+use crate::place::Place;
 use crate::process::{Output, Process};
 use crate::run_dir::RunDir;
 use crate::{free_port, poll_until};
@@ -30,6 +31,8 @@ pub struct WorkerOptions {
     pub environment: Vec<(OsString, OsString)>,
     /// Where its output goes, after what is there already; `None`: to a folder that goes with it.
     pub logs: Option<PathBuf>,
+    /// On which host it runs.
+    pub place: Place,
     /// How long it may take until it is ready. Compiling `GoogLeNet` takes about a second.
     pub ready_limit: Duration,
 }
@@ -58,6 +61,7 @@ impl WorkerOptions {
             arguments: Vec::new(),
             environment: Vec::new(),
             logs: None,
+            place: Place::default(),
             ready_limit: Duration::from_secs(60),
         }
     }
@@ -66,6 +70,13 @@ impl WorkerOptions {
     #[must_use]
     pub fn arguments<A: Into<OsString>>(mut self, more: impl IntoIterator<Item = A>) -> Self {
         self.arguments.extend(more.into_iter().map(Into::into));
+        self
+    }
+
+    /// On this host.
+    #[must_use]
+    pub fn on(mut self, place: &Place) -> Self {
+        self.place = place.clone();
         self
     }
 
@@ -89,6 +100,7 @@ impl WorkerOptions {
 pub struct Worker {
     process: Process,
     metrics_addr: SocketAddr,
+    place: Place,
     ready_limit: Duration,
     _dir: RunDir,
 }
@@ -128,10 +140,12 @@ impl Worker {
                     .map(|(name, value)| (name, value)),
             );
         let output = Output::Files(options.logs.clone().unwrap_or(dir.path().to_owned()));
-        let process = Process::spawn("ncs-worker", command, output)?;
+        let place = options.place.clone();
+        let process = place.run(|| Process::spawn("ncs-worker", command, output))??;
         Ok(Self {
             process,
             metrics_addr,
+            place,
             ready_limit: options.ready_limit,
             _dir: dir,
         })
@@ -166,7 +180,7 @@ impl Worker {
         }
     }
 
-    /// Where it serves `/metrics`, `/healthz` and `/readyz`.
+    /// Where it serves `/metrics`, `/healthz` and `/readyz` on its own host.
     #[must_use]
     pub fn metrics_addr(&self) -> SocketAddr {
         self.metrics_addr
@@ -177,7 +191,7 @@ impl Worker {
     /// # Errors
     /// When it does not answer.
     pub fn get(&self, path: &str) -> Result<HttpResponse> {
-        http_get(self.metrics_addr, path)
+        self.place.run(|| http_get(self.metrics_addr, path))?
     }
 
     /// Its `/metrics` page.

@@ -23,8 +23,9 @@ pub(crate) const URL_FILE_VARIABLE: &str = "NCS_AMQP_URL_FILE";
 /// Which broker, and how to trust it.
 #[derive(Debug, Args)]
 pub struct BrokerArgs {
-    /// The broker: amqp://user:password@host, or amqps:// for TLS. A password is better off in the
-    /// variable or in a file: a command line is visible to everybody on the host
+    /// The broker: amqp://user:password@host, or amqps:// for TLS; the nodes of a cluster as
+    /// host1,host2,host3. A password is better off in the variable or in a file: a command line is
+    /// visible to everybody on the host
     #[arg(
         long,
         env = URL_VARIABLE,

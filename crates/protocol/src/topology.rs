@@ -189,6 +189,19 @@ pub fn for_worker(model: &ModelName) -> Topology {
 /// the producer reports, not a queue that fills up.
 #[must_use]
 pub fn for_producer(result_queue: &str) -> Topology {
+    // Classic: this queue is young, and on RabbitMQ 3.10 a quorum queue does not come back if its node is
+    // killed (kill -9) within the second after the declaration.
+    producers("classic", result_queue)
+}
+
+/// The same where the broker is a cluster: the results are on all of its nodes, as the jobs are. A classic
+/// queue is on one, and while that is away it can neither be used nor declared.
+#[must_use]
+pub fn for_producer_on_cluster(result_queue: &str) -> Topology {
+    producers("quorum", result_queue)
+}
+
+fn producers(queue_type: &'static str, result_queue: &str) -> Topology {
     Topology {
         exchanges: vec![Exchange {
             name: JOBS_EXCHANGE,
@@ -196,10 +209,8 @@ pub fn for_producer(result_queue: &str) -> Topology {
         }],
         queues: vec![Queue {
             name: result_queue.to_owned(),
-            // Classic: this queue is young, and on RabbitMQ 3.10 a quorum queue does not come back
-            // if its node is killed (kill -9) within the second after the declaration.
             arguments: vec![
-                ("x-queue-type", Argument::Text("classic".into())),
+                ("x-queue-type", Argument::Text(queue_type.into())),
                 ("x-expires", Argument::Integer(SESSION_EXPIRES_MS)),
             ],
         }],

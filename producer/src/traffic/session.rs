@@ -29,7 +29,11 @@ impl<C: Campaign> Traffic<'_, C> {
         let route = &self.route;
         let name = process::connection_name(&route.name);
         let link = Link::open(&route.address, &name).await?;
-        let declaring = topology::for_producer(&route.result_queue);
+        let declaring = if route.address.is_cluster() {
+            topology::for_producer_on_cluster(&route.result_queue)
+        } else {
+            topology::for_producer(&route.result_queue)
+        };
         link.consuming.declare(&declaring).await?;
         let mut publishers = vec![link.publishing.publisher().await?];
         let mut more = Vec::new();

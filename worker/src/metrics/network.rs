@@ -112,6 +112,11 @@ impl NetworkMetrics {
         self.inform(openvino, model, &target.device);
         self.devices.set(count(target.members.len()));
         self.infer_requests.set(count(infer_requests));
+        self.set_prefetch(prefetch);
+    }
+
+    /// Says that the number of jobs that may be in hand is another one now.
+    pub fn set_prefetch(&self, prefetch: u16) {
         self.prefetch.set(i64::from(prefetch));
     }
 

@@ -1,10 +1,12 @@
 //! One link's life: consume → queue; finished → publish → confirm → ack.
 //!
 //! `taking` is where jobs come from: the model's queue, and the suspects, one at a time. `settling`
-//! is what becomes of them. `obituaries` tells the submitters of jobs that the broker gave up.
-//! `announcing` tells whoever listens that this worker is there.
+//! is what becomes of them. `looking` finds out whether there are suspects, and whether more jobs should be
+//! taken at once. `obituaries` tells the submitters of jobs that the broker gave up. `announcing` tells whoever
+//! listens that this worker is there.
 
 mod announcing;
+mod looking;
 mod obituaries;
 mod settling;
 mod taking;
@@ -13,11 +15,12 @@ use crate::answer::Answers;
 use crate::in_hand::InHand;
 use crate::metrics::Metrics;
 use crate::pool::Jobs;
+use crate::prefetch::Growth;
 use crate::supervisor::Service;
 pub use announcing::MetricsAddress;
 use ncs_broker::{Address, BrokerError, Consumer, Getter, Link, Publisher};
 use ncs_protocol::{Topology, topology};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
@@ -53,6 +56,9 @@ pub struct Settings {
     pub jobs: Arc<Jobs>,
     /// What this host can do for them.
     pub service: watch::Receiver<Service>,
+    /// How the prefetch grows, if it may. The futures of a session share it within one task, and no
+    /// borrow lives across an await.
+    pub growth: Option<RefCell<Growth>>,
 }
 
 /// An open session: connected, declared, ready to consume.
@@ -83,8 +89,8 @@ struct Work<'a> {
     in_hand: InHand,
     /// There are suspects to be tried, or there may be.
     suspects: Cell<bool>,
-    /// There was one, or, while there are, a job was settled.
-    suspects_changed: Notify,
+    /// There was one, or, while there are, a job was settled; or more jobs are to be taken at once.
+    news: Notify,
 }
 
 impl<'a> Session<'a> {
@@ -116,6 +122,12 @@ impl<'a> Session<'a> {
         })
     }
 
+    /// The broker, or the node of it that answered.
+    #[must_use]
+    pub fn broker(&self) -> &Address {
+        self.link.consuming.node()
+    }
+
     /// Serves until `shutdown`, then finishes what is in hand.
     ///
     /// On an error, what was in hand is delivered again by the broker. Dropping this future is
@@ -137,7 +149,7 @@ impl<'a> Session<'a> {
             in_hand: InHand::begin(&settings.metrics),
             // Those that were set aside when the last worker was lost come first.
             suspects: Cell::new(true),
-            suspects_changed: Notify::new(),
+            news: Notify::new(),
         };
         let (finished, to_publish) = mpsc::channel(MOST_IN_HAND);
         let local_ip = link.publishing.local_ip();
@@ -147,9 +159,9 @@ impl<'a> Session<'a> {
         };
         let end = tokio::select! {
             done = work.publish_results(&publisher, to_publish) => done.map(|()| Drained { left: 0 }),
-            Err(error) = work.take_jobs(&link.consuming, &mut jobs, &suspects, finished, shutdown) => {
-                Err(error)
-            }
+            Err(error) = work.take_jobs(&mut jobs, &suspects, finished, shutdown) => Err(error),
+            Err(error) = work.look_for_suspects(&link.consuming, shutdown) => Err(error),
+            Err(error) = work.grow_prefetch(&link.consuming, shutdown) => Err(error),
             Err(error) = work.answer_dead(&mut unanswered, &publisher, shutdown) => Err(error),
             Err(error) = work.announce(&publisher, local_ip) => Err(error),
             error = link.lost() => Err(error),

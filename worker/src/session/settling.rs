@@ -84,7 +84,7 @@ impl Work<'_> {
             self.suspects.set(true);
         }
         if self.suspects.get() {
-            self.suspects_changed.notify_one();
+            self.news.notify_one();
         }
     }
 

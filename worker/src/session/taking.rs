@@ -9,27 +9,19 @@
 use super::Work;
 use crate::received::{Finished, Received};
 use crate::supervisor::Service;
-use ncs_broker::{BrokerError, Connection, Consumer, Delivery, Getter};
-use ncs_protocol::topology;
+use ncs_broker::{BrokerError, Consumer, Delivery, Getter};
 #[cfg(doc)]
 use ncs_protocol::topology::SUSPECT_DELIVERY_LIMIT;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-
-/// How often a worker looks whether others have set suspects aside. Looking costs the broker one small
-/// request.
-const SUSPECTS_LOOK: Duration = Duration::from_secs(5);
 
 impl Work<'_> {
     /// Takes jobs as this host's devices allow, until shutdown; then until the broker has stopped
     /// sending. Ends by itself only with an error: the end of the work is the end of the publishing.
     pub(super) async fn take_jobs(
         &self,
-        connection: &Connection,
         consumer: &mut Consumer,
         suspects: &Getter,
         finished: mpsc::Sender<Finished>,
@@ -37,7 +29,6 @@ impl Work<'_> {
     ) -> Result<Infallible, BrokerError> {
         let jobs = &self.settings.jobs;
         let model = &self.settings.answers.model;
-        let suspects_queue = topology::suspects_queue(model);
         let mut service = self.settings.service.clone();
         let mut tap = Tap {
             consumer,
@@ -48,12 +39,12 @@ impl Work<'_> {
         // with the last of them.
         let mut finished = Some(finished);
         let mut watching = true;
-        let mut look = interval(SUSPECTS_LOOK);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let now = *service.borrow_and_update();
             let ending = shutdown.is_cancelled();
             if now == Service::Down {
+                // The supervisor has said so, and a prefetch that grew may have come after it.
+                self.settings.metrics.network.set_prefetch(0);
                 for job in jobs.take_waiting() {
                     job.hand_back(model);
                 }
@@ -63,7 +54,7 @@ impl Work<'_> {
             }
             let prefetch = match now {
                 _ if ending || self.suspects.get() => None,
-                Service::Up { prefetch } => Some(prefetch),
+                Service::Up { prefetch, devices } => Some(self.prefetch(prefetch, devices)),
                 Service::Interrupted => tap.prefetch,
                 Service::Down => None,
             };
@@ -94,11 +85,7 @@ impl Work<'_> {
                 () = shutdown.cancelled(), if !ending => {}
                 // An error: the supervisor has ended, and the worker is about to.
                 changed = service.changed(), if watching => watching = changed.is_ok(),
-                () = self.suspects_changed.notified() => {}
-                _ = look.tick(), if up && !ending && !self.suspects.get() => {
-                    let state = connection.queue_state(&suspects_queue).await;
-                    self.suspects.set(state.map_err(BrokerError::while_working)?.messages > 0);
-                }
+                () = self.news.notified() => {}
                 delivery = tap.next(), if !tap.is_closed() => if let Some(delivery) = delivery? {
                     let job = self.take(delivery, finished);
                     if now == Service::Down {
@@ -111,6 +98,16 @@ impl Work<'_> {
                 },
             }
         }
+    }
+
+    /// How many jobs may be in hand with so many devices, where there are so many to begin with.
+    fn prefetch(&self, start: u16, devices: u16) -> u16 {
+        let Some(growth) = &self.settings.growth else {
+            return start;
+        };
+        let prefetch = growth.borrow_mut().with(devices, start);
+        self.settings.metrics.network.set_prefetch(prefetch);
+        prefetch
     }
 
     fn take(&self, delivery: Delivery, finished: &mpsc::Sender<Finished>) -> Arc<Received> {
@@ -129,17 +126,28 @@ struct Tap<'c> {
 }
 
 impl Tap<'_> {
-    /// Opens it, or begins to close it. To change the prefetch takes both, one after the other.
+    /// Opens it, or begins to close it, or opens it more or less wide: then jobs keep coming, and those in
+    /// hand and the new prefetch may be in hand together for a moment.
     async fn turn(&mut self, prefetch: Option<u16>) -> Result<(), BrokerError> {
-        if self.prefetch.is_some() && self.prefetch != prefetch && !self.closing {
-            self.closing = true;
-            self.consumer.cancel().await?;
+        // What closes has to be closed first.
+        if self.prefetch == prefetch || self.closing {
+            return Ok(());
         }
-        if let (None, Some(prefetch)) = (self.prefetch, prefetch) {
-            self.consumer.start(prefetch).await?;
-            self.prefetch = Some(prefetch);
-            tracing::info!(prefetch, "taking jobs");
+        match (self.prefetch, prefetch) {
+            (_, None) => {
+                self.closing = true;
+                return self.consumer.cancel().await;
+            }
+            (None, Some(prefetch)) => {
+                self.consumer.start(prefetch).await?;
+                tracing::info!(prefetch, "taking jobs");
+            }
+            (Some(before), Some(prefetch)) => {
+                self.consumer.change(prefetch).await?;
+                tracing::info!(prefetch, before, "taking another number of jobs at once");
+            }
         }
+        self.prefetch = prefetch;
         Ok(())
     }
 

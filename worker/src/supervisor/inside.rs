@@ -292,6 +292,7 @@ impl Inside {
         ));
         let prefetch = self.plan.prefetch(infer_requests);
         let device = target.device.clone();
+        let devices = u16::try_from(target.members.len()).unwrap_or(u16::MAX);
         self.metrics.set(
             &self.version,
             self.shared.answers.model.as_str(),
@@ -306,7 +307,7 @@ impl Inside {
         };
         tracing::info!(prefetch, "the network runs on {device}");
         let before = self.serving.replace(next);
-        self.tell(Service::Up { prefetch });
+        self.tell(Service::Up { prefetch, devices });
         self.leave_behind(end(before));
         self.show_sticks();
         Ok(())

@@ -33,8 +33,10 @@ use tokio::sync::watch;
 pub enum Service {
     /// The network runs: take jobs, so many at once.
     Up {
-        /// Jobs in hand at most.
+        /// Jobs in hand at most; to begin with, where that number may grow.
         prefetch: u16,
+        /// Devices that the network runs on.
+        devices: u16,
     },
     /// The network is rebuilt: keep what is in hand.
     Interrupted,

@@ -2,6 +2,7 @@
 
 use super::openvino::{OpenVino, Refused};
 use crate::cli::NetworkArgs;
+use crate::prefetch::Prefetch;
 use ncs_engine::{Network, Target};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ pub struct Plan {
     /// The network, and where it shall run.
     pub network: NetworkArgs,
     /// How many jobs may be in hand; by default one for each infer request.
-    pub prefetch: Option<u16>,
+    pub prefetch: Option<Prefetch>,
     /// How long an inference may take.
     pub infer_timeout: Duration,
     /// How long loading the network may take.
@@ -22,11 +23,14 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Jobs that may be in hand with so many infer requests.
+    /// Jobs that may be in hand with so many infer requests, to begin with.
     #[must_use]
     pub(super) fn prefetch(&self, infer_requests: usize) -> u16 {
         let one_each = u16::try_from(infer_requests).unwrap_or(u16::MAX);
-        self.prefetch.unwrap_or(one_each)
+        match self.prefetch {
+            Some(Prefetch::Fixed(jobs)) => jobs,
+            Some(Prefetch::Auto) | None => one_each,
+        }
     }
 
     /// Loads the network.

@@ -6,6 +6,7 @@ use std::{env, fs};
 
 use anyhow::{Result, bail};
 use ncs_e2e::paths::Runtime;
+use rustix::process::geteuid;
 
 use super::program::is_on_path;
 use super::{Finding, Scope, Step, apt};
@@ -78,6 +79,12 @@ fn missing(scope: Scope) -> Vec<Missing> {
             !cfg!(target_arch = "x86_64") || is_on_path("nasm"),
             "nasm",
             "libjpeg-turbo's fast paths",
+        ),
+        // Only root may make hosts of their own; for others, proxies stand in.
+        (
+            scope != Scope::All || !geteuid().is_root() || is_on_path("ip"),
+            "iproute2",
+            "several hosts on one machine, for tests",
         ),
         (
             scope != Scope::Fuzz || is_on_path("clang"),

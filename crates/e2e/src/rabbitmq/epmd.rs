@@ -20,12 +20,14 @@ pub(super) fn start(node: &Node) -> Result<Process> {
     command
         .env("ERL_EPMD_ADDRESS", "127.0.0.1")
         .args(["-port", &node.epmd_port.to_string()]);
-    let mut epmd = Process::spawn("epmd", command, Output::Files(node.dir.clone()))?;
+    let output = Output::Files(node.dir.clone());
+    let mut epmd = node
+        .place
+        .run(|| Process::spawn("epmd", command, output))??;
     let addr = (Ipv4Addr::LOCALHOST, node.epmd_port).into();
     let listening = poll_until(START_LIMIT, || {
-        TcpStream::connect_timeout(&addr, START_LIMIT)
-            .is_ok()
-            .then_some(())
+        let connect = || TcpStream::connect_timeout(&addr, START_LIMIT).is_ok();
+        node.place.run(connect).ok()?.then_some(())
     });
     if listening.is_none() || epmd.try_wait()?.is_some() {
         bail!("epmd does not answer on {addr}{}", epmd.last_words());

@@ -1,6 +1,7 @@
 //! A private `RabbitMQ` node: its own ports, data folder, Erlang name, cookie and epmd, so that
 //! the machine's own node is never touched, and gone without a trace when it is stopped.
 
+mod cluster;
 mod epmd;
 mod installation;
 mod node;
@@ -8,6 +9,7 @@ mod release;
 mod tree;
 
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::Command;
@@ -16,11 +18,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::place::Place;
 use crate::poll_until;
 use crate::process::{Process, Usage};
 use crate::proxy::Proxy;
 use crate::run_dir::RunDir;
 
+pub use cluster::Cluster;
 pub use installation::Installation;
 pub use release::Release;
 pub use tree::WORK_DIR as TREE_WORK_DIR;
@@ -37,8 +41,12 @@ pub struct RabbitMqOptions {
     pub prometheus: bool,
     /// Whether it has the management API, with the `rabbitmq_management` plugin.
     pub management: bool,
+    /// Further plugins of `RabbitMQ`'s own.
+    pub plugins: Vec<&'static str>,
     /// Further lines of `rabbitmq.conf`. A node in an unpacked Debian sees no file of this machine.
     pub config: Vec<String>,
+    /// On which host it runs.
+    pub place: Place,
     /// How long it may take to answer. It takes 3 to 5 seconds on two idle cores.
     pub start_limit: Duration,
 }
@@ -59,7 +67,9 @@ impl Default for RabbitMqOptions {
             release: Release::default(),
             prometheus: false,
             management: false,
+            plugins: Vec::new(),
             config: Vec::new(),
+            place: Place::default(),
             start_limit: Duration::from_secs(90),
         }
     }
@@ -72,7 +82,8 @@ impl Default for RabbitMqOptions {
 pub struct RabbitMq {
     // In the order in which they must end: the node talks to epmd, both write to the folder.
     server: Process,
-    epmd: Process,
+    /// Its own; those who join it in a cluster use it too.
+    epmd: Option<Process>,
     node: node::Node,
     options: RabbitMqOptions,
     _dir: RunDir,
@@ -84,24 +95,32 @@ impl RabbitMq {
     /// # Errors
     /// When that `RabbitMQ` is not there, or does not answer in time, with the end of its log.
     pub fn start(options: impl Into<RabbitMqOptions>) -> Result<Self> {
-        let options = options.into();
+        let mut started = Self::launch(options.into(), None)?;
+        started.wait_until_it_answers()?;
+        Ok(started)
+    }
+
+    /// Starts a node and does not wait. With a peer, it finds that one, and has its cookie.
+    fn launch(options: RabbitMqOptions, peer: Option<&Self>) -> Result<Self> {
         let installation = Installation::of(options.release)?;
         let dir = match installation.work_dir() {
             Some(parent) => RunDir::create_in(&parent, "rabbitmq")?,
             None => RunDir::create("rabbitmq")?,
         };
-        let node = node::Node::prepare(installation, dir.path().to_owned(), &options)?;
-        let epmd = epmd::start(&node)?;
+        let peer = peer.map(|peer| &peer.node);
+        let node = node::Node::prepare(installation, dir.path().to_owned(), &options, peer)?;
+        let epmd = match peer {
+            None => Some(epmd::start(&node)?),
+            Some(_) => None,
+        };
         let server = node.launch()?;
-        let mut started = Self {
+        Ok(Self {
             server,
             epmd,
             node,
             options,
             _dir: dir,
-        };
-        started.wait_until_it_answers()?;
-        Ok(started)
+        })
     }
 
     /// For AMQP clients: user guest, virtual host `/`.
@@ -116,7 +135,7 @@ impl RabbitMq {
         url_at(proxy.addr())
     }
 
-    /// Where it listens for AMQP clients.
+    /// Where it listens for AMQP clients on its own host.
     #[must_use]
     pub fn amqp_addr(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.node.amqp_port).into()
@@ -143,13 +162,10 @@ impl RabbitMq {
     /// # Errors
     /// When it fails, with what it wrote.
     pub fn ctl(&self, arguments: &[&str]) -> Result<String> {
-        let output = self
-            .node
-            .command("rabbitmqctl")
-            .arg("--quiet")
-            .args(arguments)
-            .output()
-            .context("cannot start rabbitmqctl")?;
+        let mut command = self.node.command("rabbitmqctl");
+        command.arg("--quiet").args(arguments);
+        let output = self.node.place.run(|| command.output())?;
+        let output = output.context("cannot start rabbitmqctl")?;
         let stdout = String::from_utf8_lossy(&output.stdout);
         if !output.status.success() {
             let stderr = String::from_utf8_lossy(&output.stderr);
@@ -200,8 +216,10 @@ impl RabbitMq {
     /// When it does not answer in time, with the end of its log.
     pub fn restart(&mut self) -> Result<()> {
         self.shut_down()?;
-        if self.epmd.try_wait()?.is_some() {
-            self.epmd = epmd::start(&self.node)?;
+        if let Some(epmd) = &mut self.epmd
+            && epmd.try_wait()?.is_some()
+        {
+            *epmd = epmd::start(&self.node)?;
         }
         self.server = self.node.launch()?;
         self.wait_until_it_answers()
@@ -245,8 +263,9 @@ impl RabbitMq {
 
     fn wait_until_it_answers(&mut self) -> Result<()> {
         let addr = self.amqp_addr();
+        let answers = || self.node.place.run(|| speaks_amqp(addr));
         let answered = poll_until(self.options.start_limit, || match self.server.try_wait() {
-            Ok(None) => speaks_amqp(addr).then_some(Ok(())),
+            Ok(None) => answers().is_ok_and(|answers| answers).then_some(Ok(())),
             Ok(Some(status)) => Some(Err(format!("RabbitMQ ended while starting, {status}"))),
             Err(error) => Some(Err(format!("{error:#}"))),
         });
@@ -262,7 +281,7 @@ impl RabbitMq {
     }
 }
 
-fn url_at(addr: SocketAddr) -> String {
+pub(crate) fn url_at(addr: impl Display) -> String {
     format!("amqp://guest:guest@{addr}/%2f")
 }
 

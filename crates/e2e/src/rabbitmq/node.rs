@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use super::{Installation, RabbitMqOptions};
 use crate::free_port;
+use crate::place::Place;
 use crate::process::{Output, Process};
 
 /// - No busy waiting: broker, worker and producer share the machine's cores.
@@ -17,6 +18,9 @@ const SERVER_ARGUMENTS: &str = "+sbwt none +sbwtdcpu none +sbwtdio none \
 
 /// No epmd but ours. For rabbitmqctl too: where ours has ended, it would start one that stays.
 const ERLANG_ARGUMENTS: &str = "-start_epmd false";
+
+/// What Erlang nodes that talk to each other have in common, in each one's home.
+const COOKIE: &str = ".erlang.cookie";
 
 /// Where a node stores what must outlive it.
 const DATA: &str = "data";
@@ -29,23 +33,31 @@ pub(super) struct Node {
     pub(super) epmd_port: u16,
     pub(super) prometheus_port: Option<u16>,
     pub(super) management_port: Option<u16>,
+    /// Its host.
+    pub(super) place: Place,
     distribution_port: u16,
     installation: Installation,
 }
 
 impl Node {
-    /// Chooses the ports and writes the configuration into `dir`.
+    /// Chooses the ports and writes the configuration into `dir`. A peer is a node to make a cluster with:
+    /// they must have a port mapper and a cookie in common.
     pub(super) fn prepare(
         installation: Installation,
         dir: PathBuf,
         options: &RabbitMqOptions,
+        peer: Option<&Self>,
     ) -> Result<Self> {
+        if let Some(peer) = peer {
+            fs::copy(peer.dir.join(COOKIE), dir.join(COOKIE)).context("cannot copy the cookie")?;
+        }
         let node = Self {
             dir,
             amqp_port: free_port()?,
-            epmd_port: free_port()?,
+            epmd_port: peer.map_or_else(free_port, |peer| Ok(peer.epmd_port))?,
             prometheus_port: options.prometheus.then(free_port).transpose()?,
             management_port: options.management.then(free_port).transpose()?,
+            place: options.place.clone(),
             distribution_port: free_port()?,
             installation,
         };
@@ -55,6 +67,7 @@ impl Node {
         ]
         .into_iter()
         .filter_map(|(plugin, wanted)| wanted.then_some(plugin))
+        .chain(options.plugins.iter().copied())
         .collect();
         let plugins = format!("[{}].", plugins.join(","));
         node.write("enabled_plugins", &plugins)?;
@@ -66,13 +79,22 @@ impl Node {
 
     pub(super) fn launch(&self) -> Result<Process> {
         let command = self.command("rabbitmq-server");
-        Process::spawn("rabbitmq", command, Output::Files(self.dir.clone()))
+        let output = Output::Files(self.dir.clone());
+        self.place
+            .run(|| Process::spawn("rabbitmq", command, output))?
     }
 
     /// Removes what the node has stored; it must have ended.
     pub(super) fn forget(&self) -> Result<()> {
         let data = self.dir.join(DATA);
         fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))
+    }
+
+    /// Its name among Erlang's nodes.
+    pub(super) fn name(&self) -> String {
+        // An address instead of a host name: nothing has to be resolved, which a bare container without
+        // /etc/hosts could not.
+        format!("ncs-{}@127.0.0.1", self.amqp_port)
     }
 
     /// Erlang's port mapper, not yet told where to listen.
@@ -90,12 +112,7 @@ impl Node {
             .env("HOME", &dir)
             .env("ERL_EPMD_PORT", self.epmd_port.to_string())
             .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-            // An address instead of a host name: nothing has to be resolved, which a bare
-            // container without /etc/hosts could not.
-            .env(
-                "RABBITMQ_NODENAME",
-                format!("ncs-{}@127.0.0.1", self.amqp_port),
-            )
+            .env("RABBITMQ_NODENAME", self.name())
             .env("RABBITMQ_USE_LONGNAME", "true")
             .env("RABBITMQ_DIST_PORT", self.distribution_port.to_string())
             .env("RABBITMQ_CONF_ENV_FILE", dir.join("none"))
@@ -117,7 +134,11 @@ impl Node {
 
     fn config(&self, options: &RabbitMqOptions) -> String {
         let mut lines = vec![
-            format!("listeners.tcp.1 = 127.0.0.1:{}", self.amqp_port),
+            format!(
+                "listeners.tcp.1 = {}:{}",
+                self.place.listen_address(),
+                self.amqp_port
+            ),
             // The default refuses to work on the small disks of test machines.
             "disk_free_limit.absolute = 50MB".to_owned(),
         ];
