@@ -55,6 +55,13 @@ impl Stopwatch {
         self.settled().running = running;
     }
 
+    /// How many there are until now.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.settle();
+        self.seconds.get()
+    }
+
     /// Counts up to now.
     pub fn settle(&self) {
         drop(self.settled());
@@ -98,8 +105,7 @@ mod tests {
     }
 
     fn assert_counts(stopwatch: &Stopwatch, seconds: f64) {
-        stopwatch.settle();
-        let counted = stopwatch.seconds.get();
+        let counted = stopwatch.seconds();
         assert!((seconds..seconds + 5.0).contains(&counted), "{counted}");
     }
 

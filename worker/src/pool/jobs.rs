@@ -1,10 +1,8 @@
 //! The jobs in hand that wait for an infer request.
 
-use super::idle::Idle;
 use crate::received::Received;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 /// The queue between sessions and the threads of the network that serves. The broker bounds it: by the
 /// prefetch, and after each change of the prefetch by what was in hand then and the new one together.
@@ -20,8 +18,6 @@ struct State {
     waiting: VecDeque<Arc<Received>>,
     /// The generation whose threads may take jobs, if there is one.
     serving: Option<u64>,
-    /// Threads that wait for a job.
-    idle: Idle,
 }
 
 impl Jobs {
@@ -50,12 +46,10 @@ impl Jobs {
                     return Some(job);
                 }
             }
-            state.idle.begin(Instant::now());
             state = self
                 .changed
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
-            state.idle.end(Instant::now());
         }
     }
 
@@ -78,12 +72,6 @@ impl Jobs {
             state.serving = None;
             self.changed.notify_all();
         }
-    }
-
-    /// For how long threads have waited for jobs, all of them together.
-    #[must_use]
-    pub fn idle(&self) -> Duration {
-        self.state().idle.total(Instant::now())
     }
 
     /// Takes all jobs that wait.

@@ -3,11 +3,10 @@
 //! [`jobs`] is the queue of the jobs in hand; it outlives networks. A [`Generation`] is the threads
 //! of one network, one per infer request; when the network is rebuilt, the next generation takes
 //! over the queue. `infer` is what one thread does with one job; a [`Gate`] bounds how many of them
-//! decode at once; `idle` is how long they wait for jobs.
+//! decode at once.
 
 mod gate;
 mod generation;
-mod idle;
 mod infer;
 pub mod jobs;
 

@@ -47,13 +47,14 @@ impl Work<'_> {
             return std::future::pending().await;
         };
         let queue = topology::jobs_queue(&self.settings.answers.model);
-        let jobs = &self.settings.jobs;
+        // The time of all requests together.
+        let idle = &self.settings.metrics.network.idle;
         let mut look = every(prefetch::INTERVAL);
-        let mut before = (Instant::now(), jobs.idle());
+        let mut before = (Instant::now(), idle.seconds());
         loop {
             look.tick().await;
-            let now = (Instant::now(), jobs.idle());
-            let (elapsed, idle) = (now.0 - before.0, now.1.saturating_sub(before.1));
+            let now = (Instant::now(), idle.seconds());
+            let (elapsed, idled) = (now.0 - before.0, now.1 - before.1);
             before = now;
             if !self.is_taking(shutdown) {
                 growth.borrow_mut().interrupted();
@@ -63,7 +64,7 @@ impl Work<'_> {
             if elapsed < prefetch::INTERVAL / 2 {
                 continue;
             }
-            let waiting = idle.as_secs_f64() / elapsed.as_secs_f64();
+            let waiting = idled / elapsed.as_secs_f64();
             let is_hungry = growth.borrow().is_hungry(waiting);
             let ready = if is_hungry {
                 Some(self.ready(connection, &queue).await?)
