@@ -108,9 +108,15 @@ fn a_stick_that_is_lost_is_named_and_idle_requests_count_up_to_the_scrape() {
             std::time::Instant::now(),
         )
     };
-    let (before, start) = idle();
-    let _ = poll_until(std::time::Duration::from_secs(2), || None::<()>);
-    let (after, end) = idle();
-    let requests = (after - before) / end.duration_since(start).as_secs_f64();
-    assert!((11.0..13.0).contains(&requests), "{requests} requests wait");
+    // A machine that is busy may keep one of the two looks waiting.
+    let mut seen = Vec::new();
+    let right = poll_until(LIMIT / 6, || {
+        let (before, start) = idle();
+        let _ = poll_until(std::time::Duration::from_secs(2), || None::<()>);
+        let (after, end) = idle();
+        let requests = (after - before) / end.duration_since(start).as_secs_f64();
+        seen.push(requests);
+        (11.5..12.5).contains(&requests).then_some(())
+    });
+    assert!(right.is_some(), "so many requests wait: {seen:?}");
 }
