@@ -24,6 +24,9 @@ pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
 /// Infer requests that wait for a job, as a share of all: no more than this is a matter of chance.
 const CHANCE: f64 = 0.05;
 
+/// When more than this share of them waits, none has had a job.
+const RESTING: f64 = 0.999;
+
 /// Intervals in a row in which requests have waited, before there are more jobs for them. The first one
 /// after a change shows the change itself: the jobs of the old prefetch and of the new one are in hand.
 const UNTIL_MORE: u32 = 2;
@@ -163,10 +166,15 @@ impl Growth {
         self.prefetch
     }
 
-    /// Whether so many requests that wait on the average are more than chance: then the queue is worth a
-    /// look.
+    /// Whether the queue is worth a look when so many requests wait, on the average. Where all of them have
+    /// waited all the time, no job has come: the fleet rests.
     #[must_use]
-    pub fn is_hungry(&self, waiting: f64) -> bool {
+    pub fn is_worth_a_look(&self, waiting: f64) -> bool {
+        self.is_hungry(waiting) && waiting < RESTING * f64::from(self.requests)
+    }
+
+    /// Whether so many requests that wait on the average are more than chance.
+    fn is_hungry(&self, waiting: f64) -> bool {
         waiting > CHANCE * f64::from(self.requests)
     }
 

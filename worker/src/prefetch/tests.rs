@@ -152,6 +152,15 @@ fn with_more_or_fewer_devices_it_keeps_the_number_for_each() {
 }
 
 #[test]
+fn the_queue_is_looked_at_only_while_some_work_and_some_wait() {
+    let mut growth = Growth::default();
+    growth.with(2, 8);
+    for (waiting, is_worth_it) in [(0.3, false), (0.5, true), (7.9, true), (8.0, false)] {
+        assert_eq!(growth.is_worth_a_look(waiting), is_worth_it, "{waiting}");
+    }
+}
+
+#[test]
 fn an_interruption_is_no_reason_to_grow() {
     let mut growth = Growth::default();
     growth.with(2, 8);

@@ -65,8 +65,8 @@ impl Work<'_> {
                 continue;
             }
             let waiting = idled / elapsed.as_secs_f64();
-            let is_hungry = growth.borrow().is_hungry(waiting);
-            let ready = if is_hungry {
+            let is_worth_it = growth.borrow().is_worth_a_look(waiting);
+            let ready = if is_worth_it {
                 Some(self.ready(connection, &queue).await?)
             } else {
                 None

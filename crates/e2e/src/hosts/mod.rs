@@ -89,8 +89,10 @@ impl Way {
         let Ok(probe) = Namespace::create() else {
             return Self::Loopback;
         };
-        let netem = ["qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"];
-        match (probe.place().run(|| ()), probe.tc(&netem)) {
+        let entered = probe.place().run(|| ());
+        let cable = probe.ip(&["link", "add", "a", "type", "veth", "peer", "name", "b"]);
+        let netem = probe.tc(&["qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]);
+        match (entered.and(cable), netem) {
             (Err(_), _) => Self::Loopback,
             (Ok(()), Ok(())) => Self::Netem,
             (Ok(()), Err(_)) => Self::Namespaces,

@@ -12,7 +12,7 @@ use crate::leash;
 use crate::place::Place;
 
 /// Where `ip netns` keeps them.
-const NAMED: &str = "/run/netns";
+const NAMED: &str = "/var/run/netns";
 /// What the names of ours begin with; then follow our process id and a number.
 const PREFIX: &str = "ncs-e2e";
 

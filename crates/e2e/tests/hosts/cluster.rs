@@ -1,7 +1,7 @@
 //! A broker that is a cluster of three nodes, one of which dies under load.
 
-use crate::alone;
 use crate::bed::{LIMIT, assert_still_flooding, drain, runtime, unique};
+use crate::beside_others;
 use crate::fleet::{assert_all_answered, quick_sticks, wait_for_more};
 use ncs_e2e::paths::GOOGLENET_U8;
 use ncs_e2e::poll_until;
@@ -23,7 +23,7 @@ fn the_leader_of_a_cluster_is_killed_under_load_and_no_job_is_lost_on_rabbitmq_4
 }
 
 fn leader_is_killed(release: Release) {
-    let _alone = alone();
+    let _others = beside_others();
     let mut cluster = Cluster::start(release, NODES).expect("a cluster");
     let model = unique("cluster");
     let queue = format!("ncs.jobs.{model}");

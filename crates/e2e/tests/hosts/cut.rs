@@ -5,8 +5,8 @@ use crate::fleet::{Fleet, assert_all_answered, wait_for_more};
 use ncs_e2e::hosts::Way;
 use std::time::Duration;
 
-/// Two sticks that are left need 40 s for them: longer than the broker takes to notice.
-const JOBS: u64 = 8_000;
+/// Two sticks that are left need 30 s for them: longer than the broker takes to notice.
+const JOBS: u64 = 6_000;
 
 #[test]
 fn a_host_that_is_cut_off_costs_its_share_and_no_job_and_serves_again_afterwards() {

@@ -1,7 +1,7 @@
 //! One model's jobs over several queues, as the documentation shows.
 
-use crate::alone;
 use crate::bed::{drain, runtime, unique};
+use crate::beside_others;
 use crate::fleet::{assert_all_answered, classified, quick_sticks};
 use ncs_e2e::paths::{GOOGLENET_U8, repository_root};
 use ncs_e2e::producer::{FloodOptions, Producer};
@@ -13,7 +13,7 @@ const JOBS: u64 = 1_000;
 
 #[test]
 fn a_models_jobs_are_spread_over_shards_and_all_are_answered() {
-    let _alone = alone();
+    let _others = beside_others();
     let node = RabbitMq::start(RabbitMqOptions {
         plugins: vec!["rabbitmq_consistent_hash_exchange"],
         ..RabbitMqOptions::default()
