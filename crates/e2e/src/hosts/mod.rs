@@ -90,7 +90,9 @@ impl Way {
             return Self::Loopback;
         };
         let entered = probe.place().run(|| ());
-        let cable = probe.ip(&["link", "add", "a", "type", "veth", "peer", "name", "b"]);
+        let cable = probe.ip(&[
+            "link", "add", "probe0", "type", "veth", "peer", "name", "probe1",
+        ]);
         let netem = probe.tc(&["qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]);
         match (entered.and(cable), netem) {
             (Err(_), _) => Self::Loopback,

@@ -32,7 +32,7 @@ fn cut_off(way: Way) {
     println!("{twice} jobs were answered twice");
 
     away.reconnect().expect("reconnected");
-    let flood = fleet.flood(&["--duration", "170s", "--timeout", "120s"]);
+    let flood = fleet.flood(&["--duration", "400s", "--timeout", "120s"]);
     wait_for_more(&fleet.workers[1], 200.0);
     fleet.assert_busy(&[0, 1], 0.9);
     crate::fleet::interrupt(flood);

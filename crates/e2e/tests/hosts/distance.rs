@@ -13,7 +13,7 @@ use std::time::Duration;
 const SHARE: f64 = 0.98;
 
 const PREFETCH: &str = "ncs_worker_prefetch";
-const ENDLESS: [&str; 4] = ["--duration", "175s", "--timeout", "60s"];
+const ENDLESS: [&str; 4] = ["--duration", "400s", "--timeout", "60s"];
 const BOTH: [usize; 2] = [0, 1];
 
 fn prefetch(worker: &Worker) -> u16 {

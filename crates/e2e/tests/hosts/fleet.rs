@@ -96,7 +96,7 @@ impl Fleet {
             .map(|_| f64::from(STICKS_EACH) * STICK)
             .sum::<f64>();
         let mut shares = Vec::new();
-        while shares.len() < 10 && shares.iter().all(|got| *got < share) {
+        while shares.len() < 16 && shares.iter().all(|got| *got < share) {
             shares.push(self.pace(workers) / sum);
         }
         println!("{shares:.3?} of {sum:.0} images/s");
