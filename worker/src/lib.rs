@@ -11,7 +11,7 @@
 //! 6. [`supervisor`]: keeps a network running over the devices that answer.
 //!
 //! Beside it: [`network`] (load a network and say so), [`metrics`] and [`pages`], and the commands
-//! that serve no jobs, [`devices`], [`doctor`] and [`mod@bench`].
+//! that serve no jobs, [`devices`], [`doctor`], [`health`] and [`mod@bench`].
 //!
 //! Everything that can grow is bounded: jobs in hand by the prefetch, what each of them may cost by
 //! [`cli::LimitArgs`], connections by [`ncs_program::http`]. Whatever blocks (OpenVINO, decoding) runs on the
@@ -22,6 +22,7 @@ pub mod bench;
 pub mod cli;
 pub mod devices;
 pub mod doctor;
+pub mod health;
 pub mod identity;
 mod in_hand;
 pub mod labels;

@@ -10,12 +10,14 @@
 //! - [`proxy`]: a network between them that can be cut;
 //! - [`sticks`]: a host with emulated sticks for a worker, to be broken at will;
 //! - [`chaos`]: all of these together, while everything happens that happens to fleets;
+//! - [`compose`]: Docker Compose, to read the files of `deploy/` as it does;
 //! - [`http`], [`ports`], [`poll`]: asking `/readyz`, choosing a port, waiting without sleeping.
 //!
 //! It knows no AMQP client and no OpenVINO: it sees the programs as a user does.
 
 #[cfg(unix)]
 pub mod chaos;
+pub mod compose;
 pub mod http;
 pub mod paths;
 pub mod poll;
