@@ -18,6 +18,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Of `run`, which serves there, and of `health`, which asks there.
+const DEFAULT_METRICS_ADDR: &str = "127.0.0.1:9464";
+
 /// Classify images on Neural Compute Sticks, fed by RabbitMQ.
 #[derive(Debug, Parser)]
 #[command(name = "ncs-worker", version, max_term_width = 100)]
@@ -46,6 +49,12 @@ pub enum Command {
     ///
     /// Example: ncs-worker doctor --model googlenet-v1.xml
     Doctor(DoctorArgs),
+    /// Ask the worker on this host whether it is ready: exit code 0, or 1 and why not
+    ///
+    /// For the health checks of container engines and supervisors.
+    ///
+    /// Example: ncs-worker health
+    Health(HealthArgs),
 }
 
 /// Where OpenVINO is.
@@ -127,7 +136,7 @@ pub struct RunArgs {
     #[arg(
         long,
         env = "NCS_METRICS_ADDR",
-        default_value = "127.0.0.1:9464",
+        default_value = DEFAULT_METRICS_ADDR,
         value_name = "ADDR"
     )]
     pub metrics_addr: SocketAddr,
@@ -241,6 +250,23 @@ pub struct DoctorArgs {
         hide = true
     )]
     pub sysfs_root: PathBuf,
+}
+
+/// Arguments of `health`.
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// Where the worker serves /readyz: its --metrics-addr
+    #[arg(
+        long,
+        env = "NCS_METRICS_ADDR",
+        default_value = DEFAULT_METRICS_ADDR,
+        value_name = "ADDR"
+    )]
+    pub metrics_addr: SocketAddr,
+    /// No answer within this time is a bad answer
+    #[arg(long, default_value = "3s", value_name = "TIME",
+          value_parser = time::within(Duration::from_millis(1)..=Duration::from_secs(3600)))]
+    pub timeout: Duration,
 }
 
 impl NetworkArgs {

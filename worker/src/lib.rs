@@ -11,8 +11,8 @@
 //! 6. [`supervisor`]: keeps a network running over the devices that answer.
 //!
 //! Beside it: [`prefetch`] (how many jobs are taken at once), [`network`] (load a network and say so),
-//! [`metrics`] and [`pages`], and the commands that serve no jobs, [`devices`], [`doctor`] and
-//! [`mod@bench`].
+//! [`metrics`] and [`pages`], and the commands that serve no jobs, [`devices`], [`doctor`],
+//! [`health`] and [`mod@bench`].
 //!
 //! Everything that can grow is bounded: jobs in hand by the prefetch, what each of them may cost by
 //! [`cli::LimitArgs`], connections by [`ncs_program::http`]. Whatever blocks (OpenVINO, decoding) runs on the
@@ -23,6 +23,7 @@ pub mod bench;
 pub mod cli;
 pub mod devices;
 pub mod doctor;
+pub mod health;
 pub mod identity;
 mod in_hand;
 pub mod labels;

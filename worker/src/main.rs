@@ -3,7 +3,7 @@
 use clap::Parser;
 use ncs_program::{exit, logging, start};
 use ncs_worker::cli::{Cli, Command};
-use ncs_worker::{bench, devices, doctor, service};
+use ncs_worker::{bench, devices, doctor, health, service};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => service::run(arguments).map(|never| match never {}),
         Command::Devices(arguments) => devices::print(arguments),
         Command::Bench(arguments) => bench::run(arguments),
+        Command::Health(arguments) => health::check(arguments),
         Command::Doctor(arguments) => return doctor::run(arguments),
     };
     exit::report("ncs-worker", outcome.map(|()| ExitCode::SUCCESS))

@@ -105,8 +105,8 @@ fn check_given(url: &str) -> Result<()> {
     Ok(())
 }
 
-/// `host:port` of an `amqp://` URL, several of a cluster's with commas, without credentials. Nothing of others: TLS is not for a look
-/// from outside, and what is no address the programs refuse with a reason.
+/// `host:port` of an `amqp://` URL, several of a cluster's with commas, without credentials. Nothing of
+/// others: TLS is not for a look from outside, and what is no address the programs refuse with a reason.
 fn authority_of(url: &str) -> Option<String> {
     let rest = url.strip_prefix("amqp://")?;
     let authority = rest.split(['/', '?']).next()?;

@@ -10,14 +10,17 @@
 //! - [`proxy`]: a network between them that can be cut; [`hosts`]: several hosts on one machine, each
 //!   a [`place`] of its own;
 //! - [`sticks`]: a host with emulated sticks for a worker, to be broken at will;
-//! - [`prometheus`]: the real Prometheus, to look at them with;
+//! - [`prometheus`]: the real Prometheus, to look at them with; [`targets`] tells it which workers there
+//!   are;
 //! - [`chaos`]: all of these together, while everything happens that happens to fleets;
+//! - [`compose`]: Docker Compose, to read the files of `deploy/` as it does;
 //! - [`http`], [`ports`], [`poll`]: asking `/readyz`, choosing a port, waiting without sleeping.
 //!
 //! It knows no AMQP client and no OpenVINO: it sees the programs as a user does.
 
 #[cfg(unix)]
 pub mod chaos;
+pub mod compose;
 pub mod http;
 pub mod paths;
 pub mod poll;
@@ -45,6 +48,8 @@ mod run_dir;
 pub mod sticks;
 #[cfg(unix)]
 pub mod supervised;
+#[cfg(unix)]
+pub mod targets;
 #[cfg(unix)]
 pub mod worker;
 

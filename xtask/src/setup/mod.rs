@@ -5,6 +5,7 @@
 
 mod apt;
 mod cargo_fuzz;
+mod compose;
 mod digits;
 mod grafana_schema;
 mod model;
@@ -107,6 +108,7 @@ fn steps(scope: Scope, runtime: &Runtime) -> Vec<Box<dyn Step>> {
         steps.push(Box::new(grafana_schema::GrafanaSchema::new(runtime)));
         steps.push(Box::new(unpacked_rabbitmq::UnpackedRabbitMq::v3(runtime)));
         steps.push(Box::new(unpacked_rabbitmq::UnpackedRabbitMq::v4(runtime)));
+        steps.push(Box::new(compose::DockerCompose::new(runtime)));
         steps.push(Box::new(openvino::OpenVino::older(runtime)));
         steps.push(Box::new(digits::Digits::new(runtime)));
         steps.push(Box::new(references::References::opencv(runtime)));

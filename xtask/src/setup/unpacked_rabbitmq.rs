@@ -10,7 +10,8 @@ use ncs_e2e::rabbitmq::{Installation, Release, TREE_WORK_DIR};
 use super::stamp::Stamp;
 use super::{Finding, Step, apt, program};
 
-/// Runs as root, with the Debian's name, the folder, and the name of the nodes' folder in it.
+/// Runs as root, with the Debian's name, the folder, the name of the nodes' folder in it, and the
+/// packages.
 ///
 /// - debootstrap mounts `/proc` and `/sys` while it works. In a mount namespace of its own those
 ///   go with it, however it ends; where the kernel grants none, it cannot mount them either, and
@@ -26,7 +27,7 @@ private=
 unshare --mount true 2>/dev/null && private='unshare --mount'
 rm -rf --one-file-system "$unfinished"
 PATH=$PATH:/usr/sbin:/sbin $private \
-  debootstrap --variant=minbase --include=rabbitmq-server "$1" "$unfinished"
+  debootstrap --variant=minbase --include="$4" "$1" "$unfinished"
 rm -f "$unfinished"/var/cache/apt/archives/*.deb "$unfinished/etc/mtab"
 mkdir --mode=1777 "$unfinished/$3"
 echo 'tree / none rw 0 0' >"$unfinished/etc/mtab"
@@ -40,6 +41,8 @@ pub(super) struct UnpackedRabbitMq {
     major: u8,
     /// The Debian that has it.
     suite: &'static str,
+    /// What is unpacked from it, with commas.
+    packages: &'static str,
     /// What the step is called, and its stamp and log.
     name: &'static str,
     files: &'static str,
@@ -53,6 +56,7 @@ impl UnpackedRabbitMq {
             release: Release::V3,
             major: 3,
             suite: "bookworm",
+            packages: "rabbitmq-server",
             name: "RabbitMQ 3",
             files: "rabbitmq-3",
         }
@@ -65,6 +69,8 @@ impl UnpackedRabbitMq {
             release: Release::V4,
             major: 4,
             suite: "trixie",
+            // The oldest Debian with a Docker Compose that is no longer in Python; it runs outside too.
+            packages: "rabbitmq-server,docker-compose",
             name: "RabbitMQ 4",
             files: "rabbitmq-4",
         }
@@ -77,6 +83,7 @@ impl UnpackedRabbitMq {
     fn stamp(&self) -> Stamp {
         Stamp::new(&self.runtime, self.files)
             .depends_on(self.suite)
+            .depends_on(self.packages)
             .depends_on(UNPACK)
             .makes(self.root().join("usr/lib/rabbitmq/bin/rabbitmq-server"))
     }
@@ -114,7 +121,8 @@ impl Step for UnpackedRabbitMq {
         command
             .args(["sh", "-c", UNPACK, "sh", self.suite])
             .arg(&root)
-            .arg(TREE_WORK_DIR);
+            .arg(TREE_WORK_DIR)
+            .arg(self.packages);
         let what = format!("unpacking Debian {} with RabbitMQ {major}", self.suite);
         let remedy = format!(
             "check the network and run `cargo xtask setup` again, or install RabbitMQ {major} \

@@ -16,7 +16,7 @@ use crate::rabbitmq::RabbitMq;
 use crate::sticks::{State, Sticks};
 use crate::supervised::Supervised;
 
-/// From a worker's end to its next start; `docs/ncs-worker.service` waits longer.
+/// From a worker's end to its next start; `deploy/ncs-worker.service` waits longer.
 const SUPERVISORS_PAUSE: Duration = Duration::from_millis(500);
 
 /// The worker's figures.

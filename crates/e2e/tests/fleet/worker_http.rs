@@ -2,7 +2,9 @@
 
 use crate::bed::{amqp_url, digits, drain, runtime, start, unique};
 use crate::client::clean_up;
+use ncs_e2e::paths::binary;
 use ncs_e2e::worker::{Worker, WorkerOptions};
+use std::process::Command;
 
 #[test]
 fn a_ready_worker_says_so_and_shows_its_figures() {
@@ -11,6 +13,7 @@ fn a_ready_worker_says_so_and_shows_its_figures() {
     for path in ["/healthz", "/readyz"] {
         assert_eq!(worker.get(path).expect("an answer").status, 200, "{path}");
     }
+    assert_eq!(health(&worker), (Some(0), "ready\n".to_owned()));
     assert_eq!(worker.get("/nonsense").expect("an answer").status, 404);
     let metrics = worker.metrics().expect("metrics");
     for series in [
@@ -37,6 +40,24 @@ fn a_ready_worker_says_so_and_shows_its_figures() {
     );
     drain(worker);
     clean_up(&model);
+}
+
+/// What `ncs-worker health` says of it.
+fn health(worker: &Worker) -> (Option<i32>, String) {
+    let output = Command::new(binary("ncs-worker").expect("the worker"))
+        .args([
+            "health",
+            "--metrics-addr",
+            &worker.metrics_addr().to_string(),
+        ])
+        .args(["--timeout", "20s"])
+        .output()
+        .expect("it runs");
+    let said = [output.stdout, output.stderr].concat();
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
 }
 
 /// Starts a worker that cannot start, and returns its one line of reason.

@@ -85,7 +85,7 @@ fn a_goal_that_is_missed_is_told_and_sets_the_exit_code() {
     let worker = stage.worker(&[]);
     let jobs = ["--jobs", "100", "--window", "8"];
     let goals = |goals: &[&str]| flood(&stage, &[&jobs, goals].concat());
-    let reached = goals(&["--fail-below", "5/s", "--fail-p99", "20s"]);
+    let reached = goals(&["--fail-below", "50/s", "--fail-p99", "10s"]);
     assert!(reached.status.success(), "{reached:?}");
     for (goal, told) in [
         (["--fail-below", "500/s"], "is below --fail-below 500/s"),

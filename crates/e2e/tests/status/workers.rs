@@ -3,13 +3,11 @@
 use crate::bed::{LIMIT, drain};
 use crate::place::Place;
 use ncs_e2e::http::http_get;
-use ncs_e2e::paths;
 use ncs_e2e::poll_until;
-use ncs_e2e::process::Process;
 use ncs_e2e::rabbitmq::Release;
+use ncs_e2e::targets::Targets;
 use serde_json::Value;
 use std::net::SocketAddr;
-use std::process::Command;
 
 #[test]
 fn amqp_alone_tells_hosts_and_their_devices_on_rabbitmq_3() {
@@ -68,22 +66,6 @@ fn hosts_and_devices(release: Release) {
     assert_eq!(look["hosts"], Value::Null);
 }
 
-/// `ncs-producer targets`, and where it listens.
-fn targets(place: &Place) -> (Process, SocketAddr) {
-    let mut command = Command::new(paths::binary("ncs-producer").expect("built"));
-    command
-        .args(["targets", "--listen", "127.0.0.1:0", "--forget-after", "7s"])
-        .env("NCS_AMQP_URL", place.node.amqp_url());
-    let process = place.spawn(command);
-    let port = poll_until(LIMIT, || {
-        let said = process.stderr();
-        let (_, rest) = said.split_once("127.0.0.1:")?;
-        let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
-        port.parse::<u16>().ok()
-    });
-    (process, ([127, 0, 0, 1], port.expect("a port")).into())
-}
-
 /// The list; `None` while there is none.
 fn list(at: SocketAddr) -> Option<Vec<Value>> {
     let page = http_get(at, "/targets").expect("it answers");
@@ -102,7 +84,9 @@ fn wait_for_list(at: SocketAddr, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value
 #[test]
 fn prometheus_is_told_which_workers_there_are_through_kills_and_a_restart_of_the_broker() {
     let mut place = Place::on(Release::Installed);
-    let (mut serving, at) = targets(&place);
+    let url = place.node.amqp_url();
+    let mut serving = Targets::start(&url, &["--forget-after", "7s"]).expect("it serves");
+    let at = serving.addr();
     assert_eq!(list(at), None, "nobody has had a chance to speak");
     let ((_one, first), (_two, mut second)) = (place.worker(1), place.worker(1));
     let found = wait_for_list(at, |list| list.len() == 2);

@@ -9,6 +9,7 @@ use ncs_e2e::poll_until;
 use ncs_e2e::prometheus::Prometheus;
 use ncs_e2e::rabbitmq::Release;
 use ncs_e2e::sticks::State;
+use ncs_e2e::targets::Targets;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -29,9 +30,12 @@ const MAY_BE_EMPTY: [(&str, &str); 4] = [
     ("Host: \"Starts\"", "the worker is not started anew"),
 ];
 
-/// The repository's own configuration, with nothing changed but whom it asks and how often, and what the
-/// worker's target says of itself.
-fn prometheus_for(place: &Place, labels: &str) -> Prometheus {
+/// Where nobody listens.
+const NOBODY: &str = "127.0.0.1:1";
+
+/// The repository's own configuration, with nothing changed but whom it asks and how often. The worker is
+/// listed by hand where nobody tells of it.
+fn prometheus_for(place: &Place, targets: Option<&Targets>) -> Prometheus {
     let broker = place.node.prometheus_addr().expect("it serves figures");
     let own = repository_root().join("prometheus");
     let prepare = |dir: &Path| {
@@ -47,19 +51,18 @@ fn prometheus_for(place: &Place, labels: &str) -> Prometheus {
             }
             text
         };
-        let worker = format!("{}{labels}", place.worker.metrics_addr());
-        let targets = changed("workers.yml", &[("worker:9464", &worker)]);
-        fs::write(dir.join("workers.yml"), targets)?;
+        let worker = format!("- targets: [{}]", place.worker.metrics_addr());
+        let by_hand = if targets.is_some() { "[]" } else { &worker };
+        let list = changed("workers.yml", &[("\n[]\n", &format!("\n{by_hand}\n"))]);
+        fs::write(dir.join("workers.yml"), list)?;
+        let told = targets.map_or(NOBODY.to_owned(), |targets| targets.addr().to_string());
         let config = [
-            ("rabbitmq:15692", broker.to_string().as_str()),
+            ("rabbitmq:15692", &*broker.to_string()),
+            ("targets:9465", &told),
+            ("refresh_interval: 15s", "refresh_interval: 1s"),
             ("scrape_interval: 15s", "scrape_interval: 1s"),
             ("evaluation_interval: 15s", "evaluation_interval: 1s"),
-        ]
-        .map(|(from, to)| (from, to.to_owned()));
-        let config: Vec<_> = config
-            .iter()
-            .map(|(from, to)| (*from, to.as_str()))
-            .collect();
+        ];
         Ok(changed("prometheus.yml", &config))
     };
     Prometheus::start(prepare).expect("prometheus starts")
@@ -185,7 +188,7 @@ fn every_alert_is_understood(prometheus: &Prometheus) {
 #[test]
 fn every_query_shows_something_with_rabbitmq_3_and_a_slow_stick_widens_the_gap() {
     let place = Place::new(Release::V3);
-    let prometheus = prometheus_for(&place, "");
+    let prometheus = prometheus_for(&place, None);
     every_query_shows_something(&place, &prometheus, "127.0.0.1");
 
     // Two sticks are left. One that is slow has a fifth of the inferences.
@@ -206,9 +209,16 @@ fn every_query_shows_something_with_rabbitmq_3_and_a_slow_stick_widens_the_gap()
 }
 
 #[test]
-fn every_query_shows_something_with_rabbitmq_4_and_a_target_that_names_host_and_model() {
+fn every_query_shows_something_with_rabbitmq_4_and_a_worker_that_announces_itself() {
     let place = Place::new(Release::V4);
-    let labels = format!("\n  labels:\n    host: cellar\n    model: {}", place.model);
-    let prometheus = prometheus_for(&place, &labels);
-    every_query_shows_something(&place, &prometheus, "cellar");
+    let targets = Targets::start(&place.node.amqp_url(), &[]).expect("it serves");
+    let prometheus = prometheus_for(&place, Some(&targets));
+    wait_for(&prometheus, "up{job=\"ncs-worker\"} == 1");
+    let found = prometheus.query("up{job=\"ncs-worker\"}").expect("it");
+    let labels = &found[0]["metric"];
+    assert_eq!(labels["model"], *place.model, "{labels}");
+    assert_eq!(labels["instance"], place.worker.metrics_addr().to_string());
+    let host = labels["host"].as_str().expect("a host");
+    assert!(!host.starts_with("127."), "its name: {host}");
+    every_query_shows_something(&place, &prometheus, host);
 }

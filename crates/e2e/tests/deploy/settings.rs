@@ -1,0 +1,110 @@
+//! The real programs take what the files give them.
+
+use std::net::Ipv4Addr;
+use std::process::{Command, Output};
+
+use ncs_e2e::{free_port, paths};
+
+use crate::project::{FURTHER, FURTHER_HOST, HEAD, HEAD_WITH_STICKS, Project, SECRETS};
+use crate::scratch::Scratch;
+use crate::service::Service;
+
+/// Clap's own code for a command line that it does not take.
+const USAGE: i32 = 2;
+
+fn program(name: &str) -> Command {
+    let mut command = Command::new(paths::binary(name).expect("the program"));
+    command.env_clear();
+    command
+}
+
+fn run(command: &mut Command) -> (Option<i32>, String) {
+    let Output { status, stderr, .. } = command.output().expect("it runs");
+    (status.code(), String::from_utf8_lossy(&stderr).into_owned())
+}
+
+/// The worker with a service's environment, in a place without OpenVINO.
+fn worker_as(service: &Service<'_>, scratch: &Scratch) -> Command {
+    let mut command = program("ncs-worker");
+    command
+        .envs(service.environment())
+        .env("NCS_OPENVINO_DIR", scratch.path());
+    command
+}
+
+#[test]
+fn a_worker_takes_each_variable_and_each_value() {
+    let scratch = Scratch::new("worker");
+    let help = program("ncs-worker").args(["run", "--help"]).output();
+    let help = String::from_utf8_lossy(&help.expect("it runs").stdout).into_owned();
+    for (files, environment) in [
+        (HEAD, SECRETS),
+        (HEAD_WITH_STICKS, SECRETS),
+        (FURTHER_HOST, FURTHER),
+    ] {
+        let project = Project::read(files, &environment);
+        let worker = project.service("worker");
+        for (name, _) in worker.environment() {
+            assert!(
+                help.contains(&format!("[env: {name}")),
+                "{name} is no variable of a worker"
+            );
+        }
+        let command = worker.list("command");
+        assert!(command.is_empty(), "the image's: run; not {command:?}");
+        let (code, said) = run(worker_as(&worker, &scratch).arg("run"));
+        // It has taken them all when it opens the first file, which is not here.
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(worker.variable("NCS_LABELS")), "{said}");
+    }
+}
+
+#[test]
+fn its_health_check_asks_the_worker_of_the_same_variables() {
+    let scratch = Scratch::new("health");
+    let project = Project::read(HEAD, &SECRETS);
+    let worker = project.service("worker");
+    let test = worker.health_test();
+    assert_eq!(test[..2], ["CMD", "ncs-worker"]);
+    let port = free_port().expect("a port");
+    let mut command = worker_as(&worker, &scratch);
+    command.args(&test[2..]).env(
+        "NCS_METRICS_ADDR",
+        format!("{}:{port}", Ipv4Addr::UNSPECIFIED),
+    );
+    let (code, said) = run(&mut command);
+    assert_eq!(code, Some(1));
+    assert!(
+        said.contains(&format!("no worker answers at 127.0.0.1:{port}")),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_producer_takes_its_command() {
+    let project = Project::read(HEAD, &SECRETS);
+    let producer = project.service("producer");
+    let mut command = program("ncs-producer");
+    command
+        .args(producer.list("command"))
+        .envs(producer.environment());
+    let address = command.get_envs().any(|(name, _)| name == "NCS_AMQP_URL");
+    assert!(address, "it is told which broker");
+    // Nobody listens there, so it ends at once.
+    let nobody = format!("amqp://127.0.0.1:{}", free_port().expect("a port"));
+    let (code, said) = run(command.env("NCS_AMQP_URL", nobody));
+    assert_ne!(code, Some(USAGE), "{said}");
+    assert_eq!(code, Some(1), "{said}");
+    // It asks for the model that the worker serves: the file's name.
+    let worker = project.service("worker");
+    let file = worker.variable("NCS_MODEL").rsplit('/').next();
+    let model = file
+        .and_then(|file| file.strip_suffix(".xml"))
+        .expect("an IR");
+    assert!(
+        producer
+            .list("command")
+            .windows(2)
+            .any(|pair| pair == ["--model", model])
+    );
+}

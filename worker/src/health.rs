@@ -1,0 +1,172 @@
+//! `ncs-worker health`: is the worker on this host ready? For container engines and supervisors, whose
+//! images have no other program to ask with.
+
+use crate::cli::HealthArgs;
+use crate::network::announce;
+use anyhow::{Context, bail};
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+/// `/readyz` is a line; whatever says more is no worker.
+const MAX_ANSWER_BYTES: usize = 16 << 10;
+
+/// Asks for `/readyz`, and says what it said.
+///
+/// # Errors
+/// When the worker is not ready, with its reason, or when nobody answers in time.
+pub fn check(arguments: &HealthArgs) -> anyhow::Result<()> {
+    announce(&readiness(
+        reachable(arguments.metrics_addr),
+        arguments.timeout,
+    )?);
+    Ok(())
+}
+
+/// Where a server that listens on `address` is reached from its own host: one that listens on all
+/// addresses, as in a container, on the loopback.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
+fn readiness(address: SocketAddr, limit: Duration) -> anyhow::Result<String> {
+    let answer = ask(address, limit).with_context(|| format!("no worker answers at {address}"))?;
+    let answer = String::from_utf8_lossy(&answer);
+    let status = answer
+        .strip_prefix("HTTP/1.1 ")
+        .and_then(|rest| rest.get(..3));
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body);
+    match (status, body) {
+        (Some("200"), Some(body)) => Ok(body.to_owned()),
+        (Some("503"), Some(body)) => bail!("{}", body.trim_end()),
+        _ => bail!("what answers at {address} is no worker"),
+    }
+}
+
+/// The whole answer. The limit holds for all of it together, so a server that sends byte by byte
+/// does not stretch it.
+fn ask(address: SocketAddr, limit: Duration) -> io::Result<Vec<u8>> {
+    let deadline = Instant::now() + limit;
+    let left = || match deadline.saturating_duration_since(Instant::now()) {
+        Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
+        left => io::Result::Ok(left),
+    };
+    let mut stream = TcpStream::connect_timeout(&address, limit)?;
+    stream.set_write_timeout(Some(left()?))?;
+    write!(
+        stream,
+        "GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut answer = Vec::new();
+    let mut piece = [0; 1024];
+    while answer.len() < MAX_ANSWER_BYTES {
+        stream.set_read_timeout(Some(left()?))?;
+        match stream.read(&mut piece)? {
+            0 => break,
+            read => answer.extend_from_slice(&piece[..read]),
+        }
+    }
+    Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::thread;
+
+    /// Long beside what a busy machine takes to answer.
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    /// A server for one connection, which it hands to `serve` once the request is read.
+    fn server(serve: impl FnOnce(TcpStream) + Send + 'static) -> SocketAddr {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            let mut piece = [0; 1024];
+            while !request.ends_with(b"\r\n\r\n") {
+                let read = stream.read(&mut piece).unwrap();
+                request.extend_from_slice(&piece[..read]);
+            }
+            assert!(request.starts_with(b"GET /readyz HTTP/1.1\r\n"));
+            serve(stream);
+        });
+        address
+    }
+
+    fn answering(answer: &'static str) -> SocketAddr {
+        server(move |mut stream| stream.write_all(answer.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn a_ready_worker_is_healthy() {
+        let address = answering("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nready\n");
+        assert_eq!(readiness(address, LIMIT).unwrap(), "ready\n");
+    }
+
+    #[test]
+    fn one_that_is_not_says_why_in_its_own_words() {
+        let address = answering(
+            "HTTP/1.1 503 Service Unavailable\r\n\r\nnot consuming: no connection to the broker\n",
+        );
+        let error = readiness(address, LIMIT).unwrap_err().to_string();
+        assert_eq!(error, "not consuming: no connection to the broker");
+    }
+
+    #[test]
+    fn another_server_is_no_worker() {
+        for answer in [
+            "HTTP/1.1 404 Not Found\r\n\r\n",
+            "SSH-2.0-OpenSSH\r\n",
+            "HTTP/1.1 200",
+            "",
+        ] {
+            let error = readiness(answering(answer), LIMIT).unwrap_err().to_string();
+            assert!(error.ends_with("is no worker"), "{answer:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_address_where_nobody_listens_is_named() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let error = readiness(address, LIMIT).unwrap_err().to_string();
+        assert_eq!(error, format!("no worker answers at {address}"));
+    }
+
+    #[test]
+    fn a_server_that_says_nothing_or_never_ends_does_not_hold_it_up() {
+        let silent = server(|mut stream| {
+            let _ = stream.read(&mut [0]);
+        });
+        let dripping = server(|mut stream| {
+            while stream.write_all(b"H").is_ok() {
+                thread::sleep(Duration::from_millis(10));
+            }
+        });
+        for address in [silent, dripping] {
+            let begin = Instant::now();
+            assert!(readiness(address, Duration::from_millis(200)).is_err());
+            assert!(begin.elapsed() < LIMIT);
+        }
+        let endless = server(|mut stream| while stream.write_all(&[b'x'; 1024]).is_ok() {});
+        assert!(readiness(endless, LIMIT).is_err());
+    }
+
+    #[test]
+    fn a_worker_that_listens_everywhere_is_asked_on_the_loopback() {
+        let asked = |address: &str| reachable(address.parse().unwrap()).to_string();
+        assert_eq!(asked("0.0.0.0:9464"), "127.0.0.1:9464");
+        assert_eq!(asked("[::]:9464"), "[::1]:9464");
+        assert_eq!(asked("10.0.0.7:9464"), "10.0.0.7:9464");
+    }
+}
