@@ -50,16 +50,26 @@ pub(crate) fn build_programs() -> Result<()> {
     println!(
         "Building ncs-worker, ncs-producer and the stick emulator (the first time takes minutes)"
     );
-    let mut build = command("build")?;
-    build.args([
-        "--release",
+    build(&[
         "--package",
         "ncs-worker",
         "--package",
         "ncs-producer",
         "--package",
         "ncs-stick-emulator",
-    ]);
+    ])
+}
+
+/// Builds the same, and all tests: with the features that tests add to dependencies, so that these are built
+/// once and not once for the programs and once more for the tests.
+pub(crate) fn build_programs_and_tests() -> Result<()> {
+    println!("Building everything (the first time takes minutes)");
+    build(&["--workspace", "--all-targets"])
+}
+
+fn build(what: &[&str]) -> Result<()> {
+    let mut build = command("build")?;
+    build.arg("--release").args(what);
     let status = status(&mut build)?;
     if !status.success() {
         bail!("`cargo build` failed, {status}; what it says is above");

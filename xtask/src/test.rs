@@ -14,7 +14,7 @@ use crate::setup::{self, Scope};
 
 pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode> {
     setup::run(Scope::All)?;
-    cargo::build_programs()?;
+    cargo::build_programs_and_tests()?;
     let broker = Broker::start()?;
     let runtime = Runtime::locate()?;
     let mut command = cargo::command("test")?;

@@ -150,3 +150,46 @@ fn name_of_model(report: &mut Report, arguments: &DoctorArgs) -> Option<ModelNam
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    /// The text of the doctor's sources, with strings that go on in the next line in one piece.
+    fn sources() -> String {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/doctor");
+        let files = dir.read_dir().expect("the folder").flatten();
+        let text: String = files
+            .map(|file| fs::read_to_string(file.path()).expect("a source"))
+            .collect();
+        let mut joined = String::new();
+        for line in text.lines() {
+            let line = line.trim_start();
+            match line.strip_suffix('\\') {
+                Some(begun) => joined.push_str(begun),
+                None => joined.extend([line, "\n"]),
+            }
+        }
+        joined
+    }
+
+    #[test]
+    fn what_the_documentation_says_that_it_says_it_says() {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/sticks.md");
+        let page = fs::read_to_string(page).expect("the page");
+        let (_, table) = page.split_once("| finding |").expect("the table");
+        let rows = table.lines().skip(2).take_while(|line| !line.is_empty());
+        let findings: Vec<&str> = rows
+            .filter_map(|row| row.split('|').nth(1))
+            .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+            .collect();
+        assert!(findings.len() > 20, "{findings:?}");
+        let sources = sources();
+        for finding in findings {
+            for piece in finding.split('…') {
+                assert!(sources.contains(piece), "{piece:?} of {finding:?}");
+            }
+        }
+    }
+}

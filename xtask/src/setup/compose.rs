@@ -1,6 +1,6 @@
 //! Docker Compose, which reads and merges the compose files for the tests. No engine is needed.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use ncs_e2e::compose::Compose;
 use ncs_e2e::paths::Runtime;
 
@@ -34,7 +34,9 @@ impl Step for DockerCompose {
 
     fn perform(&self) -> Result<Option<String>> {
         apt::install(&self.runtime, &["docker-compose"])?;
-        Compose::find()?;
+        Compose::find().context(
+            "the system's own docker-compose is too old: install Docker's plugin `docker compose`",
+        )?;
         Ok(None)
     }
 }

@@ -1,12 +1,14 @@
 //! The compose files, merged as users merge them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ncs_e2e::paths::repository_root;
 
 use crate::project::{
-    FURTHER, FURTHER_HOST, HEAD, HEAD_WITH_STICKS, Project, SECRETS, config, text_of,
+    ALL, FURTHER, FURTHER_HOST, HEAD, HEAD_WITH_STICKS, HEAD_WITH_TLS, Project, SECRETS, config,
+    text_of,
 };
 use crate::service::{Port, Service};
 
@@ -58,8 +60,7 @@ fn without_passwords_it_refuses_and_says_which_one_is_missing() {
 
 #[test]
 fn no_password_is_in_any_file() {
-    let files = [HEAD_WITH_STICKS, FURTHER_HOST].concat();
-    for file in files {
+    for file in ALL {
         for line in text_of(file).lines().map(str::trim) {
             let is_comment = line.starts_with('#');
             let names_one = line.contains("PASS") || line.contains("amqp://");
@@ -77,6 +78,89 @@ fn no_password_is_in_any_file() {
         );
     }
     assert!(text_of(".gitignore").lines().any(|line| line == "/.env"));
+}
+
+#[test]
+fn the_example_of_env_has_each_variable_of_the_files_and_no_other() {
+    let mut used = BTreeSet::new();
+    for file in ALL {
+        let text = text_of(file);
+        let lines = text.lines().filter(|line| !line.trim().starts_with('#'));
+        for line in lines {
+            let names = line.split("${").skip(1);
+            used.extend(names.map(|rest| name_at_start(rest).to_owned()));
+            // Without a value: the user's own.
+            let bare = line.trim().strip_suffix(':');
+            let bare = bare.filter(|name| name.starts_with("NCS_"));
+            used.extend(bare.map(str::to_owned));
+        }
+    }
+    let example = text_of(".env.example");
+    let offered = example
+        .lines()
+        .filter_map(|line| line.trim_start_matches('#').split_once('='));
+    let offered: BTreeSet<String> = offered
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| name.starts_with("NCS_"))
+        .collect();
+    assert_eq!(used, offered);
+}
+
+fn name_at_start(text: &str) -> &str {
+    let is_part = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    text.split(|character| !is_part(character))
+        .next()
+        .unwrap_or_default()
+}
+
+#[test]
+fn an_env_says_which_files_there_are_and_what_the_worker_announces() {
+    let head = "COMPOSE_FILE=docker-compose.yml:deploy/sticks.yml\nNCS_RABBITMQ_PASSWORD=a\n\
+                NCS_GRAFANA_PASSWORD=b\nNCS_MODEL=/models/other.xml\n";
+    let head = Project::of_env(head);
+    let worker = head.service("worker");
+    assert_eq!(worker.stage(), "worker-sticks");
+    assert_eq!(worker.variable("NCS_MODEL"), "/models/other.xml");
+    let further = "COMPOSE_FILE=deploy/worker-host.yml\nNCS_AMQP_URL=amqp://ncs:a@head\n";
+    let silent = Project::of_env(further);
+    assert_eq!(silent.service("worker").variable("NCS_ADVERTISE_ADDR"), "");
+    let told = Project::of_env(&format!("{further}NCS_ADVERTISE_ADDR=cellar:9464\n"));
+    let worker = told.service("worker");
+    assert_eq!(worker.variable("NCS_ADVERTISE_ADDR"), "cellar:9464");
+    assert_eq!(worker.stage(), "worker-cpu");
+}
+
+#[test]
+fn with_tls_others_reach_the_broker_by_tls_alone() {
+    let tls = [
+        &SECRETS[..],
+        &[("NCS_TLS_DIR", "/srv/tls"), ("NCS_TLS_BIND", "0.0.0.0")],
+    ]
+    .concat();
+    let project = Project::read(HEAD_WITH_TLS, &tls);
+    let broker = project.service("rabbitmq");
+    let public = broker.ports().into_iter();
+    let public: Vec<_> = public.filter(|port| port.address != "127.0.0.1").collect();
+    let port = Port {
+        inside: 5671,
+        published: "5671",
+        address: "0.0.0.0",
+    };
+    assert_eq!(public, [port]);
+    let configuration = text_of("deploy/rabbitmq/tls.conf");
+    assert!(configuration.contains("listeners.ssl.default = 5671"));
+    let mounts = broker.bind_mounts();
+    assert!(mounts.contains(&("/srv/tls", "/etc/rabbitmq/tls")));
+    for file in ["ca.pem", "broker.pem", "broker-key.pem"] {
+        let named = configuration.contains(&format!("= /etc/rabbitmq/tls/{file}\n"));
+        assert!(named, "{file}: {configuration}");
+    }
+    let without = config(HEAD_WITH_TLS, &SECRETS);
+    let said = String::from_utf8_lossy(&without.stderr);
+    assert!(
+        !without.status.success() && said.contains("NCS_TLS_DIR"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -318,8 +402,7 @@ fn images_are_pinned_and_our_own_have_the_version_of_the_programs() {
             );
             if service.is_ours() {
                 assert_eq!(tag, env!("CARGO_PKG_VERSION"));
-                let target = service.value["build"]["target"].as_str().expect("a target");
-                assert_eq!(name, format!("ncs-fleet/{target}"));
+                assert_eq!(name, format!("ncs-fleet/{}", service.stage()));
                 assert_eq!(
                     service.text("pull_policy"),
                     "never",

@@ -10,14 +10,16 @@ use ncs_e2e::paths::repository_root;
 use crate::project::{HEAD, Project, SECRETS, text_of};
 use crate::scratch::Scratch;
 
-/// Each call of a tool is a line in the file `calls`. The converter makes what the real one does:
-/// `public/<model>/FP16/<model>.xml`.
+/// Each call of a tool is a line in the file `calls`. The converter makes what the real one does,
+/// `public/<model>/FP16/<model>.xml` in its output folder, each time anew, and passes over what it cannot
+/// convert.
 const DOWNLOADER: &str = "#!/bin/sh\necho \"downloader $*\" >> \"$CALLS\"\nexit \"${FAILS:-0}\"\n";
 const CONVERTER: &str = r#"#!/bin/sh
 echo "converter $*" >> "$CALLS"
 while read -r model; do
-    mkdir -p "$MODELS/public/$model/FP16"
-    : > "$MODELS/public/$model/FP16/$model.xml"
+    [ "$model" = unconvertible ] && continue
+    mkdir -p "$6/public/$model/FP16"
+    echo "made at call $(wc -l < "$CALLS")" > "$6/public/$model/FP16/$model.xml"
 done < "$2"
 "#;
 
@@ -52,7 +54,6 @@ impl Host {
             .args([&self.list, &self.models])
             .env("PATH", path)
             .env("CALLS", self.scratch.path().join("calls"))
-            .env("MODELS", &self.models)
             .env("FAILS", fails)
             .env(
                 "NCS_LABELS_SOURCE",
@@ -94,15 +95,32 @@ fn models_are_made_where_the_worker_looks_once() {
     let (code, said) = host.with_tools("0");
     assert_eq!((code, host.calls()), (Some(0), 2), "{said}");
     assert!(said.contains("there already"), "{said}");
+}
 
-    fs::write(&host.list, "squeezenet1.1\n").expect("another list");
+#[test]
+fn a_model_that_a_worker_may_have_open_is_left_as_it_is() {
+    let host = Host::new("more-models");
     assert_eq!(host.with_tools("0").0, Some(0));
-    assert_eq!(host.calls(), 4);
-    assert!(
-        host.models
-            .join("public/squeezenet1.1/FP16/squeezenet1.1.xml")
-            .is_file()
-    );
+    let file = |model: &str| host.models.join(format!("public/{model}/FP16/{model}.xml"));
+    let first = fs::read(file("googlenet-v1")).expect("the first");
+
+    fs::write(&host.list, "googlenet-v1\nsqueezenet1.1\n").expect("a longer list");
+    let (code, said) = host.with_tools("0");
+    assert_eq!((code, host.calls()), (Some(0), 4), "{said}");
+    assert_eq!(fs::read(file("googlenet-v1")).expect("still there"), first);
+    assert!(file("squeezenet1.1").is_file(), "{said}");
+    assert!(!host.models.join(".making").exists());
+}
+
+#[test]
+fn a_model_that_is_not_converted_is_no_success() {
+    let host = Host::new("unconvertible");
+    fs::write(&host.list, "googlenet-v1\nunconvertible\n").expect("a list");
+    for _ in 0..2 {
+        let (code, said) = host.with_tools("0");
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("unconvertible has not become"), "{said}");
+    }
 }
 
 #[test]

@@ -14,7 +14,16 @@ use crate::service::Service;
 /// The files on one machine, and those for the others.
 pub(crate) const HEAD: &[&str] = &["docker-compose.yml"];
 pub(crate) const HEAD_WITH_STICKS: &[&str] = &["docker-compose.yml", "deploy/sticks.yml"];
+pub(crate) const HEAD_WITH_TLS: &[&str] = &["docker-compose.yml", "deploy/tls.yml"];
 pub(crate) const FURTHER_HOST: &[&str] = &["deploy/worker-host.yml"];
+
+/// Each once.
+pub(crate) const ALL: [&str; 4] = [
+    "docker-compose.yml",
+    "deploy/sticks.yml",
+    "deploy/tls.yml",
+    "deploy/worker-host.yml",
+];
 
 /// What a user has written into `.env`.
 pub(crate) const SECRETS: [(&str, &str); 2] = [
@@ -31,11 +40,27 @@ pub(crate) struct Project(Value);
 
 impl Project {
     pub(crate) fn read(files: &[&str], environment: &[(&str, &str)]) -> Self {
-        let output = config(files, environment);
+        Self::from_output(&config(files, environment), &format!("{files:?}"))
+    }
+
+    fn from_output(output: &Output, what: &str) -> Self {
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{files:?}: {stderr}");
-        assert!(!stderr.contains("warning"), "{files:?}: {stderr}");
+        assert!(output.status.success(), "{what}: {stderr}");
+        assert!(!stderr.contains("warning"), "{what}: {stderr}");
         Self(serde_json::from_slice(&output.stdout).expect("JSON"))
+    }
+
+    /// What Docker Compose makes of a copy of all files and of this `.env`, with nothing said on its command
+    /// line.
+    pub(crate) fn of_env(lines: &str) -> Self {
+        let scratch = Scratch::new(&unique_name());
+        for file in ALL {
+            scratch.file(file, &text_of(file));
+        }
+        scratch.file(".env", lines);
+        let mut command = clean(Compose::find().expect("Docker Compose").command());
+        command.current_dir(scratch.path());
+        Self::from_output(&merged(command), lines)
     }
 
     /// All of them, as a user would run them.
@@ -84,6 +109,10 @@ pub(crate) fn config(files: &[&str], environment: &[(&str, &str)]) -> Output {
     for file in files {
         command.arg("--file").arg(repository_root().join(file));
     }
+    merged(command)
+}
+
+fn merged(mut command: Command) -> Output {
     command
         .args(["--profile", "*", "config", "--format", "json"])
         .output()

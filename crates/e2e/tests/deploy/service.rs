@@ -27,7 +27,17 @@ impl<'a> Service<'a> {
     }
 
     pub(crate) fn is_ours(&self) -> bool {
-        self.value.get("build").is_some()
+        self.text("image").starts_with("ncs-fleet/")
+    }
+
+    /// The stage that its image is built from, by this service or by another one.
+    pub(crate) fn stage(&self) -> &'a str {
+        let name = self.text("image").trim_start_matches("ncs-fleet/");
+        name.split(':').next().unwrap_or_default()
+    }
+
+    pub(crate) fn build(&self) -> Option<&'a Value> {
+        self.value.get("build")
     }
 
     pub(crate) fn health_test(&self) -> Vec<&'a str> {

@@ -1,6 +1,6 @@
 //! The real programs take what the files give them.
 
-use std::net::Ipv4Addr;
+use std::net::TcpListener;
 use std::process::{Command, Output};
 
 use ncs_e2e::{free_port, paths};
@@ -46,7 +46,7 @@ fn a_worker_takes_each_variable_and_each_value() {
         let worker = project.service("worker");
         for (name, _) in worker.environment() {
             assert!(
-                help.contains(&format!("[env: {name}")),
+                help.contains(&format!("[env: {name}=")),
                 "{name} is no variable of a worker"
             );
         }
@@ -66,12 +66,14 @@ fn its_health_check_asks_the_worker_of_the_same_variables() {
     let worker = project.service("worker");
     let test = worker.health_test();
     assert_eq!(test[..2], ["CMD", "ncs-worker"]);
+    // Where the worker listens, but for the port, which somebody here may have.
+    let address = worker.variable("NCS_METRICS_ADDR");
+    let (host, _) = address.rsplit_once(':').expect("a port");
     let port = free_port().expect("a port");
     let mut command = worker_as(&worker, &scratch);
-    command.args(&test[2..]).env(
-        "NCS_METRICS_ADDR",
-        format!("{}:{port}", Ipv4Addr::UNSPECIFIED),
-    );
+    command
+        .args(&test[2..])
+        .env("NCS_METRICS_ADDR", format!("{host}:{port}"));
     let (code, said) = run(&mut command);
     assert_eq!(code, Some(1));
     assert!(
@@ -80,19 +82,24 @@ fn its_health_check_asks_the_worker_of_the_same_variables() {
     );
 }
 
+/// The producer as this service, at a broker's address where nobody listens.
+fn producer_as(service: &Service<'_>) -> (Option<i32>, String) {
+    let address = service.variable("NCS_AMQP_URL");
+    assert!(address.starts_with("amqp://"), "it is told which broker");
+    let nobody = format!("amqp://127.0.0.1:{}", free_port().expect("a port"));
+    let mut command = program("ncs-producer");
+    command
+        .args(service.list("command"))
+        .envs(service.environment())
+        .env("NCS_AMQP_URL", nobody);
+    run(&mut command)
+}
+
 #[test]
 fn a_producer_takes_its_command() {
     let project = Project::read(HEAD, &SECRETS);
     let producer = project.service("producer");
-    let mut command = program("ncs-producer");
-    command
-        .args(producer.list("command"))
-        .envs(producer.environment());
-    let address = command.get_envs().any(|(name, _)| name == "NCS_AMQP_URL");
-    assert!(address, "it is told which broker");
-    // Nobody listens there, so it ends at once.
-    let nobody = format!("amqp://127.0.0.1:{}", free_port().expect("a port"));
-    let (code, said) = run(command.env("NCS_AMQP_URL", nobody));
+    let (code, said) = producer_as(&producer);
     assert_ne!(code, Some(USAGE), "{said}");
     assert_eq!(code, Some(1), "{said}");
     // It asks for the model that the worker serves: the file's name.
@@ -107,4 +114,23 @@ fn a_producer_takes_its_command() {
             .windows(2)
             .any(|pair| pair == ["--model", model])
     );
+}
+
+#[test]
+fn the_list_of_workers_takes_its_command() {
+    let project = Project::read(HEAD, &SECRETS);
+    let targets = project.service("targets");
+    // It would wait for the broker for ever; this port is taken, so it ends when it has read the rest.
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("its address").port();
+    let command = targets.list("command");
+    let here: Vec<String> = command
+        .iter()
+        .map(|word| word.replace(":9465", &format!(":{port}")))
+        .collect();
+    let mut command = program("ncs-producer");
+    command.args(here).envs(targets.environment());
+    let (code, said) = run(&mut command);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains(&port.to_string()), "{said}");
 }

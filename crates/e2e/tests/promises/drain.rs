@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 /// quorum queue has already handed the next job to RabbitMQ's channel, which no longer knows the consumer:
 /// it returns the job (`handle_delivery` in `rabbit_fifo_client.erl`), and the queue counts that. One at a
 /// time was seen, on busy machines.
-const LATE: usize = 8;
+const LATE: usize = 2;
 
 /// BSD's 128 + SIGINT.
 const INTERRUPTED: i32 = 130;
