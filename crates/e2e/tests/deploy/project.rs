@@ -136,6 +136,13 @@ fn clean(mut command: Command) -> Command {
     command
 }
 
+/// Whether a program's help names this variable, with its value or, where that is a secret, without.
+pub(crate) fn takes(help: &str, variable: &str) -> bool {
+    ["=", "]"]
+        .iter()
+        .any(|end| help.contains(&format!("[env: {variable}{end}")))
+}
+
 /// A file of the repository.
 pub(crate) fn text_of(file: &str) -> String {
     let path: PathBuf = repository_root().join(file);

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use ncs_e2e::{free_port, paths};
 
-use crate::project::{FURTHER, FURTHER_HOST, HEAD, HEAD_WITH_STICKS, Project, SECRETS};
+use crate::project::{FURTHER, FURTHER_HOST, HEAD, HEAD_WITH_STICKS, Project, SECRETS, takes};
 use crate::scratch::Scratch;
 use crate::service::Service;
 
@@ -45,10 +45,7 @@ fn a_worker_takes_each_variable_and_each_value() {
         let project = Project::read(files, &environment);
         let worker = project.service("worker");
         for (name, _) in worker.environment() {
-            assert!(
-                help.contains(&format!("[env: {name}=")),
-                "{name} is no variable of a worker"
-            );
+            assert!(takes(&help, name), "{name} is no variable of a worker");
         }
         let command = worker.list("command");
         assert!(command.is_empty(), "the image's: run; not {command:?}");

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use ncs_e2e::paths;
 
-use crate::project::text_of;
+use crate::project::{takes, text_of};
 
 /// The drain time that a worker has by itself, and what it takes to close its connections.
 const DRAIN_AND_CLOSING: u32 = 30 + 15;
@@ -46,7 +46,7 @@ impl Unit {
         let names: Vec<_> = example.filter_map(|line| line.split_once('=')).collect();
         assert!(names.len() >= at_least, "{names:?}");
         for (name, _) in names {
-            assert!(help.contains(&format!("[env: {name}=")), "{name}");
+            assert!(takes(help, name), "{name}");
         }
     }
 }
