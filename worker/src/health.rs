@@ -3,13 +3,15 @@
 
 use crate::cli::HealthArgs;
 use crate::network::announce;
-use anyhow::{Context, bail};
-use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use anyhow::{Context, anyhow, bail};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+use ureq::Agent;
+use ureq::http::StatusCode;
 
 /// `/readyz` is a line; whatever says more is no worker.
-const MAX_ANSWER_BYTES: usize = 16 << 10;
+const MAX_ANSWER_BYTES: u64 = 16 << 10;
 
 /// Asks for `/readyz`, and says what it said.
 ///
@@ -36,50 +38,43 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 }
 
 fn readiness(address: SocketAddr, limit: Duration) -> anyhow::Result<String> {
-    let answer = ask(address, limit).with_context(|| format!("no worker answers at {address}"))?;
-    let answer = String::from_utf8_lossy(&answer);
-    let status = answer
-        .strip_prefix("HTTP/1.1 ")
-        .and_then(|rest| rest.get(..3));
-    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body);
-    match (status, body) {
-        (Some("200"), Some(body)) => Ok(body.to_owned()),
-        (Some("503"), Some(body)) => bail!("{}", body.trim_end()),
-        _ => bail!("what answers at {address} is no worker"),
-    }
-}
-
-/// The whole answer. The limit holds for all of it together, so a server that sends byte by byte
-/// does not stretch it.
-fn ask(address: SocketAddr, limit: Duration) -> io::Result<Vec<u8>> {
-    let deadline = Instant::now() + limit;
-    let left = || match deadline.saturating_duration_since(Instant::now()) {
-        Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
-        left => io::Result::Ok(left),
-    };
-    let mut stream = TcpStream::connect_timeout(&address, limit)?;
-    stream.set_write_timeout(Some(left()?))?;
-    write!(
-        stream,
-        "GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-    )?;
-    let mut answer = Vec::new();
-    let mut piece = [0; 1024];
-    while answer.len() < MAX_ANSWER_BYTES {
-        stream.set_read_timeout(Some(left()?))?;
-        match stream.read(&mut piece)? {
-            0 => break,
-            read => answer.extend_from_slice(&piece[..read]),
+    let nobody = || format!("no worker answers at {address}");
+    let no_worker = || anyhow!("what answers at {address} is no worker");
+    // The limit holds for all of it together, so a server that sends byte by byte does not stretch it.
+    let config = Agent::config_builder()
+        .timeout_global(Some(limit))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .proxy(None);
+    let agent = Agent::new_with_config(config.build());
+    let answer = agent.get(format!("http://{address}/readyz")).call();
+    let mut answer = match answer {
+        Err(ureq::Error::Protocol(_)) => return Err(no_worker()),
+        // It hung up before there was an answer.
+        Err(ureq::Error::Io(error)) if error.kind() == ErrorKind::UnexpectedEof => {
+            return Err(no_worker());
         }
+        answer => answer.with_context(nobody)?,
+    };
+    let body = answer.body_mut().with_config().limit(MAX_ANSWER_BYTES);
+    let body = match body.read_to_string() {
+        Err(ureq::Error::BodyExceedsLimit(_)) => return Err(no_worker()),
+        body => body.with_context(nobody)?,
+    };
+    match answer.status() {
+        StatusCode::OK => Ok(body),
+        StatusCode::SERVICE_UNAVAILABLE => bail!("{}", body.trim_end()),
+        _ => Err(no_worker()),
     }
-    Ok(answer)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::TcpListener;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
     use std::thread;
+    use std::time::Instant;
 
     /// Long beside what a busy machine takes to answer.
     const LIMIT: Duration = Duration::from_secs(20);

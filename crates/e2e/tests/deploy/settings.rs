@@ -118,7 +118,7 @@ fn the_list_of_workers_takes_its_command() {
     let project = Project::read(HEAD, &SECRETS);
     let targets = project.service("targets");
     // It would wait for the broker for ever; this port is taken, so it ends when it has read the rest.
-    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = TcpListener::bind("0.0.0.0:0").expect("a port");
     let port = taken.local_addr().expect("its address").port();
     let command = targets.list("command");
     let here: Vec<String> = command
