@@ -18,8 +18,9 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode> {
     let broker = Broker::start()?;
     let runtime = Runtime::locate()?;
     let mut command = cargo::command("test")?;
+    // A run takes half an hour: it tells everything that fails, not only the first.
     command
-        .args(["--workspace", "--release"])
+        .args(["--workspace", "--release", "--no-fail-fast"])
         .args(arguments)
         .env("NCS_RUNTIME_DIR", runtime.dir())
         .env("NCS_BIN_DIR", paths::bin_dir()?)

@@ -191,6 +191,9 @@ fn any_fault_in_any_order_loses_no_job_and_panics_nowhere() {
         let pause = Duration::from_millis(u64::from(next(800)));
         let _ = ncs_e2e::poll_until(pause, || None::<()>);
     }
+    // As a person does: a stick that keeps calls for ever is only tried again once it was unplugged.
+    host.sticks.unplug_all().expect("unplugged");
+    host.wait_for("ncs_worker_sticks{state=\"lost\"}", |n| n > 3.5);
     host.sticks.plug_in_all().expect("mended");
     host.wait_for_sticks(4);
     flood.ends_with_every_job_answered_once(&host);

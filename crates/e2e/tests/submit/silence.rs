@@ -57,6 +57,8 @@ fn jobs_in_the_hands_of_a_worker_are_waited_for_and_not_sent_again() {
     let bench = Bench::new();
     let mut fleet = bench.fleet("1");
     let photos = bench.photos(IMAGES);
+    // It is ready a moment before.
+    wait_until_it_says("taking jobs", &fleet.worker);
     fleet.worker.pause().expect("paused");
     // As many as the worker takes, so that none waits in the queue.
     let silent = bench.run(&[&photos, &"--window", &"4", &"--timeout", &"2s"]);
