@@ -8,12 +8,13 @@ use futures_util::stream::FuturesUnordered;
 use ncs_broker::Publisher;
 use std::time::{Duration, Instant};
 
-/// Messages that wait for the broker's confirm at once, of a window of 256 unanswered jobs or less.
+/// Messages that wait for the broker's confirm at once, of a window of 128 unanswered jobs or less.
 /// Enough to hide the round trip; more only make the broker serve the producer before the workers.
 const MAX_UNCONFIRMED: usize = 8;
 /// A wider window is there for a faster fleet, which takes more messages per round trip. So many
-/// jobs of the window for one unconfirmed message.
-const WINDOW_PER_UNCONFIRMED: usize = 32;
+/// jobs of the window for one unconfirmed message. With 20 kB each and a window of 1024, 64 unconfirmed messages
+/// bring 1.2 times as many jobs to the fleet as 32 do, and 128 no more than 64, with answers ten times as late.
+const WINDOW_PER_UNCONFIRMED: usize = 16;
 /// At most, on each connection.
 const MOST_UNCONFIRMED: usize = 8 * MAX_UNCONFIRMED;
 /// Without a window nothing but this holds a producer back, so it goes by what the broker has to carry. With

@@ -9,6 +9,9 @@ mod bed;
 #[expect(dead_code, reason = "shared with the tests of the fleet")]
 mod client;
 mod closed_loop;
+#[path = "../../examples/queues/one_queue.rs"]
+#[expect(dead_code, reason = "shared with the bench of the broker")]
+mod one_queue;
 mod open_loop;
 mod outruns;
 #[path = "../promises/stage.rs"]

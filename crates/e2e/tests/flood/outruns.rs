@@ -2,13 +2,22 @@
 
 use crate::alone;
 use crate::bed::{LIMIT, drain};
+use crate::one_queue::Traffic;
 use crate::stage::Stage;
 use ncs_e2e::producer::{FloodOptions, Producer};
 use ncs_e2e::rabbitmq::Release;
 use ncs_e2e::sticks::Sticks;
 use ncs_e2e::worker::Worker;
+use ncs_protocol::{ModelName, topology};
 use serde_json::Value;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// Jobs per second that do on a machine of two cores.
+const ENOUGH: f64 = 3_000.0;
+
+/// And on a slower one this share of what its broker carries: decoding and inferring have to go somewhere.
+const SHARE: f64 = 0.6;
 
 /// The side of a square input whose tensor has 20 kB.
 const SIDE: usize = 82;
@@ -47,6 +56,26 @@ impl Drop for Small {
     }
 }
 
+/// Jobs per second of the same size through the same broker, with next to nothing at either end.
+fn bare_traffic(stage: &Stage) -> f64 {
+    let model: ModelName = "nobody".parse().expect("a name");
+    let traffic = Traffic {
+        topology: topology::for_worker(&model),
+        model,
+        bytes: SIDE * SIDE * 3,
+        window: 1024,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let measuring = traffic.measure(&stage.node, Duration::from_secs(5));
+    runtime
+        .block_on(measuring)
+        .expect("measured")
+        .jobs_per_second
+}
+
 /// Floods sticks that need no time with jobs of 20 kB.
 fn flood_idle_sticks(stage: &Stage, small: &Small) -> Value {
     let options = stage
@@ -83,21 +112,18 @@ fn a_flood_outruns_a_fleet_whose_sticks_need_no_time() {
         .into_iter()
         .fold(sticks, |sticks, name| sticks.with(name, "0"));
     let (stage, small) = (Stage::new(Release::V3, sticks), Small::new());
-    // Whatever else the machine does for a moment only makes it slower.
-    let mut got = Vec::new();
-    for _ in 0..3 {
+    // A machine that is small, or busy with something else, may not do so much; then the flood is held to
+    // what the same broker carries right after it where neither producer nor fleet need any time.
+    let mut rounds = Vec::new();
+    let outran = (0..3).any(|_| {
         let report = flood_idle_sticks(&stage, &small);
-        let speed = report["images_per_second"].as_f64().expect("a speed");
         let cores = report["cpu"]["cores"].as_f64().expect("its own share");
         assert!(cores > 0.0 && cores < 2.0, "{report}");
-        got.push(speed);
-        if speed >= 3_000.0 {
-            break;
-        }
-    }
-    assert!(
-        got.iter().any(|speed| *speed >= 3_000.0),
-        "{got:.0?} jobs/s"
-    );
+        let flood = report["images_per_second"].as_f64().expect("a speed");
+        let bare = (flood < ENOUGH).then(|| bare_traffic(&stage));
+        rounds.push((flood, bare));
+        bare.is_none_or(|bare| flood >= SHARE * bare)
+    });
+    assert!(outran, "jobs/s, and those without a fleet: {rounds:.0?}");
     stage.end();
 }
