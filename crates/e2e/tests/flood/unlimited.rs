@@ -15,6 +15,9 @@ const STICK: f64 = 92.68;
 /// How long a pace is measured.
 const WINDOW: Duration = Duration::from_secs(5);
 
+/// Several times what the worker has in hand: then jobs come faster than they are done.
+const BACKLOG: u64 = 64;
+
 /// 150 kB each: what the network's input takes.
 fn endless(stage: &Stage, more: &[&str]) -> FloodOptions {
     FloodOptions::new(&stage.model, &stage.node.amqp_url())
@@ -54,11 +57,11 @@ fn sticks_stay_busy_while_a_flood_fills_the_queue_at_full_speed() {
     while shares.len() < 6 && shares.iter().all(|share| *share < 0.95) {
         shares.push(pace(&worker) / (4.0 * STICK));
     }
-    // How fast it grows beside busy sticks is up to the disk.
+    // It sends more than they do. How much more is up to the disk.
     let mut waiting = None;
     let is_flooded = poll_until(LIMIT, || {
         waiting = jobs_waiting(&stage);
-        (waiting > Some(500)).then_some(())
+        (waiting > Some(BACKLOG)).then_some(())
     });
     producer.kill().expect("killed");
     stage.end();
