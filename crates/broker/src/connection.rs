@@ -4,20 +4,20 @@ use crate::limit::{limited, limited_declaration};
 use crate::properties::short;
 use crate::{Address, BrokerError, Consumer, Getter, OPERATION_LIMIT, Publisher, opening};
 use futures_util::StreamExt;
-use lapin::options::{
-    ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
-};
+use lapin::Event;
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{ConnectionStatus, Event};
 use ncs_protocol::Topology;
 use ncs_protocol::topology::{Argument, ExchangeKind};
 use std::net::IpAddr;
 use std::pin::pin;
+use std::sync::Arc;
 
 /// An open connection. Publish and consume on two: while RabbitMQ blocks a publisher, nothing is
 /// written on its connection, acks included.
 pub struct Connection {
-    amqp: lapin::Connection,
+    /// Publishers open channels of their own.
+    amqp: Arc<lapin::Connection>,
     local_ip: IpAddr,
     node: Address,
 }
@@ -70,7 +70,7 @@ impl Connection {
         let opening = opening::open(node, name, connect_limit);
         match tokio::time::timeout(OPERATION_LIMIT, opening).await {
             Ok(opened) => opened.map(|(amqp, local_ip)| Self {
-                amqp,
+                amqp: Arc::new(amqp),
                 local_ip,
                 node: node.clone(),
             }),
@@ -175,13 +175,7 @@ impl Connection {
 
     /// Opens a channel that publishes with confirms.
     pub async fn publisher(&self) -> Result<Publisher, BrokerError> {
-        let channel = limited("opening a channel", self.amqp.create_channel()).await?;
-        limited(
-            "asking for confirms",
-            channel.confirm_select(ConfirmSelectOptions::default()),
-        )
-        .await?;
-        Ok(Publisher::new(channel, self.status()))
+        Publisher::open(self.amqp.clone()).await
     }
 
     /// Opens a channel that consumes `queue` with at most `prefetch` messages in hand.
@@ -270,10 +264,6 @@ impl Connection {
         if let Err(error) = limited("closing the connection", goodbye).await {
             tracing::debug!(%error, "closing the connection");
         }
-    }
-
-    fn status(&self) -> ConnectionStatus {
-        self.amqp.status().clone()
     }
 }
 

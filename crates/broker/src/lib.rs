@@ -37,5 +37,5 @@ pub use error::BrokerError;
 pub use limit::OPERATION_LIMIT;
 pub use link::{Link, Outage};
 pub use management::{Management, ManagementError};
-pub use publisher::{Confirm, Confirmed, Message, Publisher, Returned};
+pub use publisher::{Confirm, Confirmed, Message, Publisher, Returned, Tries};
 pub use tls::TlsFiles;

@@ -1,12 +1,23 @@
 //! Publishing with confirms.
 
+use crate::limit::limited;
 use crate::properties::{from_amqp, short, to_amqp};
 use crate::{BrokerError, OPERATION_LIMIT};
-use lapin::options::BasicPublishOptions;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{Channel, Confirmation, ConnectionStatus, PublisherConfirm};
 use ncs_protocol::{MAX_BODY_BYTES, Properties};
+use std::cell::RefCell;
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// For how long a message may be refused until it is tried over another channel; and again after as long.
+///
+/// A channel that was opened while a cluster chose a new leader for a queue may refuse for ever what goes
+/// there, although the queue is empty (seen on `RabbitMQ` 3.10: it asks the node of the leader that has died,
+/// each time). Another one does not.
+const DOUBT: Duration = Duration::from_secs(1);
 
 /// A message and where it goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,10 +34,20 @@ pub struct Message {
     pub body: Vec<u8>,
 }
 
-/// A channel in confirm mode.
+/// A channel in confirm mode; another one takes its place when it refuses what it should not, see
+/// [`Self::try_once`].
 pub struct Publisher {
-    channel: Channel,
-    connection: ConnectionStatus,
+    connection: Arc<lapin::Connection>,
+    /// No borrow lives across an await. Each [`Confirm`] has its share: a channel closes with its last one.
+    channel: RefCell<Arc<Channel>>,
+}
+
+/// The tries of one message.
+#[derive(Debug, Default)]
+pub struct Tries {
+    refused_since: Option<Instant>,
+    /// When it was tried over another channel.
+    doubted: Option<Instant>,
 }
 
 /// A message that is on its way: wait for it to know that the broker has it.
@@ -34,6 +55,7 @@ pub struct Publisher {
 /// Dropping it loses that knowledge, not the message.
 pub struct Confirm {
     confirm: PublisherConfirm,
+    channel: Arc<Channel>,
     connection: ConnectionStatus,
 }
 
@@ -62,17 +84,23 @@ pub struct Returned {
 }
 
 impl Publisher {
-    pub(crate) fn new(channel: Channel, connection: ConnectionStatus) -> Self {
-        Self {
-            channel,
+    pub(crate) async fn open(connection: Arc<lapin::Connection>) -> Result<Self, BrokerError> {
+        let channel = limited("opening a channel", connection.create_channel()).await?;
+        limited(
+            "asking for confirms",
+            channel.confirm_select(ConfirmSelectOptions::default()),
+        )
+        .await?;
+        Ok(Self {
             connection,
-        }
+            channel: RefCell::new(Arc::new(channel)),
+        })
     }
 
     /// Whether the broker blocks publishers, as far as we know: it only tells who publishes.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
-        self.connection.blocked()
+        self.connection.status().blocked()
     }
 
     /// Answers when the broker takes messages, however long it blocks publishers. It is asked with
@@ -108,18 +136,68 @@ impl Publisher {
             mandatory: message.mandatory,
             immediate: false,
         };
-        let publishing = self.channel.basic_publish(
+        let channel = self.channel.borrow().clone();
+        let connection = self.connection.status().clone();
+        let publishing = channel.basic_publish(
             short("exchange", &message.exchange)?,
             short("routing key", &message.routing_key)?,
             options,
             &message.body,
             to_amqp(&message.properties)?,
         );
-        let confirm = unless_blocked(&self.connection, "publishing", publishing).await?;
+        let confirm = unless_blocked(&connection, "publishing", publishing).await?;
         Ok(Confirm {
             confirm,
-            connection: self.connection.clone(),
+            channel,
+            connection,
         })
+    }
+
+    /// Publishes the message, and waits until the broker has it or refuses it. The caller decides whether, and
+    /// when, it is tried again, with the same `tries`: some go over a new channel. If the broker takes the
+    /// message from that one, so does all that follows.
+    ///
+    /// Errors as of [`Self::publish`].
+    pub async fn try_once(
+        &self,
+        message: &Message,
+        tries: &mut Tries,
+    ) -> Result<Confirmed, BrokerError> {
+        // While a connection is blocked, nothing is read from it, and so no channel opened.
+        let confirmed = if tries.are_to_doubt() && !self.is_blocked() {
+            let other = Self::open(self.connection.clone()).await?;
+            let confirmed = other.publish(message).await?.confirmed().await?;
+            if confirmed.accepted {
+                tracing::info!("a channel refused what another takes: going on over that one");
+                self.channel.swap(&other.channel);
+            }
+            confirmed
+        } else {
+            self.publish(message).await?.confirmed().await?
+        };
+        if !confirmed.accepted {
+            tries.refused_since.get_or_insert_with(Instant::now);
+        }
+        Ok(confirmed)
+    }
+}
+
+impl Tries {
+    /// For how long the broker has refused the message now.
+    #[must_use]
+    pub fn refused_for(&self) -> Duration {
+        self.refused_since
+            .map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// Whether it is time for another channel; the time counts anew then.
+    fn are_to_doubt(&mut self) -> bool {
+        let since = self.doubted.or(self.refused_since);
+        let due = since.is_some_and(|since| since.elapsed() >= DOUBT);
+        if due {
+            self.doubted = Some(Instant::now());
+        }
+        due
     }
 }
 
@@ -128,6 +206,7 @@ impl Confirm {
     pub async fn confirmed(self) -> Result<Confirmed, BrokerError> {
         let Self {
             confirm,
+            channel: _open,
             connection,
         } = self;
         let confirmation = unless_blocked(&connection, "waiting for a confirm", confirm).await?;

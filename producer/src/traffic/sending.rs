@@ -5,7 +5,7 @@ use super::window::Choice;
 use super::{Campaign, Traffic};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use ncs_broker::{BrokerError, Publisher};
+use ncs_broker::{Publisher, Tries};
 use std::time::{Duration, Instant};
 
 /// Messages that wait for the broker's confirm at once, of a window of 128 unanswered jobs or less.
@@ -55,10 +55,6 @@ impl Unconfirmable {
 
 /// How long to wait before a job is published again that the broker has refused.
 const REFUSED_DELAY: Duration = Duration::from_millis(100);
-/// A queue that refuses a job for so long although none waits in it is not full. A channel that was opened
-/// while a cluster chose a new leader for the queue may refuse for ever (seen on `RabbitMQ` 3.10: it could not
-/// register with the leader that had died, and waits for a word that never comes); another one does not.
-const REFUSED_WHILE_EMPTY: Duration = Duration::from_secs(5);
 
 impl<C: Campaign> Traffic<'_, C> {
     /// Publishes what the last connection left unconfirmed, then new jobs until there are no more.
@@ -130,10 +126,10 @@ impl<C: Campaign> Traffic<'_, C> {
 
     /// Publishes one job until the broker has it, and returns how many bytes that were.
     async fn publish(&self, publisher: &Publisher, job: Unconfirmed) -> anyhow::Result<usize> {
-        let mut refused_since = None;
+        let mut tries = Tries::default();
         loop {
             let start = Instant::now();
-            let confirmed = publisher.publish(&job.message).await?.confirmed().await?;
+            let confirmed = publisher.try_once(&job.message, &mut tries).await?;
             let took = start.elapsed();
             if confirmed.returned.is_some() {
                 return Err(self.no_queue());
@@ -151,23 +147,11 @@ impl<C: Campaign> Traffic<'_, C> {
                 return Ok(job.message.body.len());
             }
             self.refused.set(self.refused.get() + 1);
-            let refused_for = refused_since.get_or_insert(start).elapsed();
-            if refused_for > REFUSED_WHILE_EMPTY && self.queued.get() == Some(0) {
-                return Err(refused_while_empty().into());
-            }
             if !self.refusing.replace(true) {
                 tracing::warn!("the queue is full: the broker refuses jobs; trying until it takes");
             }
             tokio::time::sleep(REFUSED_DELAY).await;
         }
-    }
-}
-
-/// The remedy is another link.
-fn refused_while_empty() -> BrokerError {
-    BrokerError::Lost {
-        doing: "publishing",
-        reason: "the broker refuses jobs although none waits in their queue".to_owned(),
     }
 }
 

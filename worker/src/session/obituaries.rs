@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// For how long a letter is tried again whose submitter's queue is full: others wait behind it.
-const FULL_QUEUE_LIMIT: Duration = Duration::from_secs(1);
+const FULL_QUEUE_LIMIT: Duration = Duration::from_secs(2);
 
 impl Work<'_> {
     /// Answers as many at once as it is sent, until shutdown. Ends by itself only with an error.

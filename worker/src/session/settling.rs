@@ -5,9 +5,9 @@ use crate::metrics::JobOutcome;
 use crate::received::{Answer, Finished};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use ncs_broker::{BrokerError, Message, Publisher, Returned, Settled};
+use ncs_broker::{BrokerError, Message, Publisher, Returned, Settled, Tries};
 use ncs_protocol::topology::{self, RESULTS_QUEUE};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// How long to wait before a message is published again that the broker has refused.
@@ -123,16 +123,16 @@ impl Work<'_> {
         message: &Message,
         refused_limit: Duration,
     ) -> Result<bool, BrokerError> {
-        let start = Instant::now();
+        let mut tries = Tries::default();
         loop {
-            let confirmed = publisher.publish(message).await?.confirmed().await?;
+            let confirmed = publisher.try_once(message, &mut tries).await?;
             if let Some(returned) = &confirmed.returned {
                 self.undelivered(returned)?;
             }
             if confirmed.accepted {
                 return Ok(true);
             }
-            if start.elapsed() > refused_limit {
+            if tries.refused_for() > refused_limit {
                 return Ok(false);
             }
             tokio::time::sleep(REFUSED_DELAY).await;

@@ -14,7 +14,6 @@ mod closed_loop;
 mod one_queue;
 mod open_loop;
 mod outruns;
-mod refused;
 #[path = "../promises/stage.rs"]
 #[expect(dead_code, reason = "shared with the tests of the fleet's promises")]
 mod stage;

@@ -16,9 +16,10 @@ use std::time::{Duration, Instant};
 
 /// Jobs that come back once although no worker had them. Where an ack makes room while consuming ends, the
 /// quorum queue has already handed the next job to RabbitMQ's channel, which no longer knows the consumer:
-/// it returns the job (`handle_delivery` in `rabbit_fifo_client.erl`), and the queue counts that. One at a
-/// time was seen, on busy machines.
-const LATE: usize = 2;
+/// it returns the job (`handle_delivery` in `rabbit_fifo_client.erl`), and the queue counts that. So at most
+/// one for each ack that is on its way then. Four sticks that finish together send four at once, and four were
+/// seen, on a busy machine; behind a slow disk a second four may follow. 64 jobs are in hand.
+const LATE: usize = 8;
 
 /// BSD's 128 + SIGINT.
 const INTERRUPTED: i32 = 130;

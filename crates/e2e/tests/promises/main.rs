@@ -19,5 +19,6 @@ mod large;
 mod poison;
 mod properties;
 mod reconnect;
+mod refused;
 mod soak;
 mod stage;

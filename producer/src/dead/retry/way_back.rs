@@ -3,14 +3,14 @@
 use super::reply_queues::ReplyQueues;
 use crate::dead::letter::COUNTS_OF_LOOKS;
 use anyhow::bail;
-use ncs_broker::{Address, BrokerError, Confirmed, Connection, Message, Publisher};
+use ncs_broker::{Address, BrokerError, Confirmed, Connection, Message, Publisher, Tries};
 use ncs_protocol::Properties;
 use ncs_protocol::properties::{
     HEADER_DEAD_AT, HEADER_DEAD_CODE, HEADER_DEAD_REASON, HEADER_EARLIER_ATTEMPTS,
 };
 use ncs_protocol::topology::{DEAD, JOBS_EXCHANGE, RESULTS_QUEUE};
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// How long to wait before a job is published again that a full queue has refused.
@@ -98,9 +98,9 @@ impl<'a> WayBack<'a> {
     /// Publishes until the broker has the job; `false` if there is no queue for it.
     async fn publish(&self, message: &Message) -> anyhow::Result<bool> {
         let model = &message.routing_key;
-        let start = Instant::now();
+        let mut tries = Tries::default();
         loop {
-            let publishing = async { self.publisher.publish(message).await?.confirmed().await };
+            let publishing = self.publisher.try_once(message, &mut tries);
             let Ok(confirmed) = timeout(BLOCKED_LIMIT, publishing).await else {
                 let limit = humantime::format_duration(BLOCKED_LIMIT);
                 bail!(
@@ -115,7 +115,7 @@ impl<'a> WayBack<'a> {
             if accepted {
                 return Ok(true);
             }
-            if start.elapsed() > REFUSED_LIMIT {
+            if tries.refused_for() > REFUSED_LIMIT {
                 let limit = humantime::format_duration(REFUSED_LIMIT);
                 bail!(
                     "the queue of the model '{model}' is full, and has taken no job for {limit}; \

@@ -1,12 +1,13 @@
-//! A broker that refuses jobs for no reason.
+//! A broker that refuses messages for no reason.
 
-use crate::alone;
-use crate::bed::{CLASSIFIED, LIMIT, drain};
-use crate::stage::{Stage, wait_for};
-use ncs_e2e::producer::Producer;
+use crate::bed::{CLASSIFIED, LIMIT, runtime};
+use crate::stage::{Stage, wait_for, wait_until_it_says};
+use ncs_e2e::producer::{FloodOptions, Producer};
 use ncs_e2e::rabbitmq::Release;
 
 const JOBS: &str = "3000";
+
+const GOING_ON: &str = "a channel refused what another takes";
 
 /// Puts the node's channels into the state in which a queue's leader that died leaves those that are opened
 /// before there is another: each takes its queue for full until a word comes that never does. It is the
@@ -34,28 +35,36 @@ const REFUSE: &str = r"
     end || Channel <- rabbit_channel:list()]).";
 
 #[test]
-fn a_channel_that_refuses_jobs_although_none_waits_is_left_for_another() {
-    let _alone = alone();
+fn channels_that_refuse_messages_for_ever_although_there_is_room_are_left_for_others() {
     let stage = Stage::with_sticks(Release::V3, 4);
-    let worker = stage.worker(&[]);
-    let flood = stage.flood(&["--jobs", JOBS, "--timeout", "60s"]);
+    let mut worker = stage.worker(&[]);
+    // As of a cluster: the queue of results is a quorum queue, too.
+    let (node, addr) = (stage.node.amqp_url(), stage.node.amqp_addr());
+    let nodes = node.replace(&addr.to_string(), &format!("{addr},{addr}"));
+    let photos = runtime().small_photos_dir().into_os_string();
+    let flood = FloodOptions::new(&stage.model, &nodes)
+        .arguments(["--images".into(), photos])
+        .arguments(["--jobs", JOBS, "--timeout", "60s"]);
     let producer = Producer::flood(&flood).expect("started");
     wait_for(&worker, CLASSIFIED, |jobs| jobs >= 400.0);
     let refusing = stage.node.ctl(&["eval", REFUSE]).expect("evaluated");
-    assert_eq!(
-        refusing.trim(),
-        "1",
-        "only the flood publishes to the queue of jobs"
-    );
+    // The flood's to the queue of jobs, and the worker's to that of results.
+    assert_eq!(refusing.trim(), "2");
+    wait_until_it_says(&worker, GOING_ON);
     let finished = producer.finish(LIMIT).expect("finished");
     assert!(finished.status.success(), "{finished:?}");
-    for words in ["refuses jobs although none waits", "connected again"] {
-        assert!(finished.stderr.contains(words), "{words} in {finished:?}");
-    }
+    assert!(finished.stderr.contains(GOING_ON), "{finished:?}");
     let report = finished.report.as_ref().expect("a report");
-    for (figure, expected) in [("answered", 3000), ("lost", 0), ("failed", 0)] {
+    for (figure, expected) in [
+        ("answered", 3000),
+        ("lost", 0),
+        ("failed", 0),
+        ("duplicates", 0),
+    ] {
         assert_eq!(report[figure], expected, "{figure} in {finished:?}");
     }
-    drain(worker);
+    assert!(worker.drain(LIMIT).expect("it ends").success());
+    let said = worker.stderr();
+    assert!(!said.contains("is dropped"), "{said}");
     stage.end();
 }
