@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 
 /// For how long a message may be refused until it is tried over another channel; and again after as long.
 ///
-/// A channel that was opened while a cluster chose a new leader for a queue may refuse for ever what goes
-/// there, although the queue is empty (seen on `RabbitMQ` 3.10: it asks the node of the leader that has died,
-/// each time). Another one does not.
+/// A channel that was opened before a cluster had a new leader for a queue may refuse for ever what goes there,
+/// although there is room: with its first message to a quorum queue it asks the node that led it then, and
+/// refuses while that node is down (`enqueue` in `rabbit_fifo_client`, `RabbitMQ` 3.10.8). Another one asks the
+/// new leader.
 const DOUBT: Duration = Duration::from_secs(1);
 
 /// A message and where it goes.
@@ -168,7 +169,8 @@ impl Publisher {
             let other = Self::open(self.connection.clone()).await?;
             let confirmed = other.publish(message).await?.confirmed().await?;
             if confirmed.accepted {
-                tracing::info!("a channel refused what another takes: going on over that one");
+                // A full queue that has just got room looks the same: no reason for alarm.
+                tracing::debug!("a channel refused what another takes: going on over that one");
                 self.channel.swap(&other.channel);
             }
             confirmed

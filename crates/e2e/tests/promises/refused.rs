@@ -4,13 +4,16 @@ use crate::bed::{CLASSIFIED, LIMIT, runtime};
 use crate::stage::{Stage, wait_for, wait_until_it_says};
 use ncs_e2e::producer::{FloodOptions, Producer};
 use ncs_e2e::rabbitmq::Release;
+use ncs_e2e::worker::Worker;
 
 const JOBS: &str = "3000";
 
+/// With [`LOUD`].
 const GOING_ON: &str = "a channel refused what another takes";
+const LOUD: (&str, &str) = ("NCS_LOG", "info,ncs_broker=debug");
 
-/// Puts the node's channels into the state in which a queue's leader that died leaves those that are opened
-/// before there is another: each takes its queue for full until a word comes that never does. It is the
+/// Puts the node's channels into a state like that in which a dead leader leaves those that were opened before
+/// there was another: each takes its queues for full until a word comes that never does. It is the
 /// `queue_status` of `rabbit_fifo_client`'s record, wherever in a channel's state that is. Says how many there
 /// were.
 const REFUSE: &str = r"
@@ -37,14 +40,17 @@ const REFUSE: &str = r"
 #[test]
 fn channels_that_refuse_messages_for_ever_although_there_is_room_are_left_for_others() {
     let stage = Stage::with_sticks(Release::V3, 4);
-    let mut worker = stage.worker(&[]);
+    let (name, value) = LOUD;
+    let options = stage.options(&[]).env(name, value);
+    let mut worker = Worker::start(&options).expect("ready");
     // As of a cluster: the queue of results is a quorum queue, too.
     let (node, addr) = (stage.node.amqp_url(), stage.node.amqp_addr());
     let nodes = node.replace(&addr.to_string(), &format!("{addr},{addr}"));
     let photos = runtime().small_photos_dir().into_os_string();
     let flood = FloodOptions::new(&stage.model, &nodes)
         .arguments(["--images".into(), photos])
-        .arguments(["--jobs", JOBS, "--timeout", "60s"]);
+        .arguments(["--jobs", JOBS, "--timeout", "60s"])
+        .env(name, value);
     let producer = Producer::flood(&flood).expect("started");
     wait_for(&worker, CLASSIFIED, |jobs| jobs >= 400.0);
     let refusing = stage.node.ctl(&["eval", REFUSE]).expect("evaluated");
