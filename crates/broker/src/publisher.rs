@@ -55,7 +55,7 @@ pub struct Tries {
 ///
 /// Dropping it loses that knowledge, not the message.
 pub struct Confirm {
-    confirm: PublisherConfirm,
+    word: PublisherConfirm,
     channel: Arc<Channel>,
     connection: ConnectionStatus,
 }
@@ -146,9 +146,9 @@ impl Publisher {
             &message.body,
             to_amqp(&message.properties)?,
         );
-        let confirm = unless_blocked(&connection, "publishing", publishing).await?;
+        let word = unless_blocked(&connection, "publishing", publishing).await?;
         Ok(Confirm {
-            confirm,
+            word,
             channel,
             connection,
         })
@@ -207,11 +207,11 @@ impl Confirm {
     /// Waits for the broker's word.
     pub async fn confirmed(self) -> Result<Confirmed, BrokerError> {
         let Self {
-            confirm,
+            word,
             channel: _open,
             connection,
         } = self;
-        let confirmation = unless_blocked(&connection, "waiting for a confirm", confirm).await?;
+        let confirmation = unless_blocked(&connection, "waiting for a confirm", word).await?;
         let accepted = confirmation.is_ack();
         debug_assert_ne!(confirmation, Confirmation::NotRequested);
         let returned = confirmation.take_message().map(|message| Returned {
