@@ -1,23 +1,24 @@
 //! Publishing with confirms.
 
-use crate::limit::limited;
 use crate::properties::{from_amqp, short, to_amqp};
 use crate::{BrokerError, OPERATION_LIMIT};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{Channel, Confirmation, ConnectionStatus, PublisherConfirm};
 use ncs_protocol::{MAX_BODY_BYTES, Properties};
 use std::cell::RefCell;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// For how long a message may be refused until it is tried over another channel; and again after as long.
+/// For how long a message may be refused until it is tried over another channel; and the time between two such
+/// tries for the same queue.
 ///
-/// A channel that was opened before a cluster had a new leader for a queue may refuse for ever what goes there,
-/// although there is room: with its first message to a quorum queue it asks the node that led it then, and
-/// refuses while that node is down (`enqueue` in `rabbit_fifo_client`, `RabbitMQ` 3.10.8). Another one asks the
-/// new leader.
+/// A channel whose first message to a quorum queue came before a cluster had a new leader for the queue asks the
+/// node that led it, each time, and refuses as long as that node is down, although there is room (`enqueue` in
+/// `rabbit_fifo_client`, `RabbitMQ` 3.10.8). Another one asks the new leader.
 const DOUBT: Duration = Duration::from_secs(1);
 
 /// A message and where it goes.
@@ -41,14 +42,17 @@ pub struct Publisher {
     connection: Arc<lapin::Connection>,
     /// No borrow lives across an await. Each [`Confirm`] has its share: a channel closes with its last one.
     channel: RefCell<Arc<Channel>>,
+    /// Where a message went over another channel, and when, within the last [`DOUBT`].
+    doubted: RefCell<HashMap<Route, Instant>>,
 }
+
+/// An exchange and a routing key.
+type Route = (String, String);
 
 /// The tries of one message.
 #[derive(Debug, Default)]
 pub struct Tries {
     refused_since: Option<Instant>,
-    /// When it was tried over another channel.
-    doubted: Option<Instant>,
 }
 
 /// A message that is on its way: wait for it to know that the broker has it.
@@ -86,15 +90,15 @@ pub struct Returned {
 
 impl Publisher {
     pub(crate) async fn open(connection: Arc<lapin::Connection>) -> Result<Self, BrokerError> {
-        let channel = limited("opening a channel", connection.create_channel()).await?;
-        limited(
-            "asking for confirms",
-            channel.confirm_select(ConfirmSelectOptions::default()),
-        )
-        .await?;
+        let status = connection.status();
+        let opening = connection.create_channel();
+        let channel = unless_blocked(status, "opening a channel", opening).await?;
+        let asking = channel.confirm_select(ConfirmSelectOptions::default());
+        unless_blocked(status, "asking for confirms", asking).await?;
         Ok(Self {
             connection,
             channel: RefCell::new(Arc::new(channel)),
+            doubted: RefCell::default(),
         })
     }
 
@@ -158,14 +162,13 @@ impl Publisher {
     /// when, it is tried again, with the same `tries`: some go over a new channel. If the broker takes the
     /// message from that one, so does all that follows.
     ///
-    /// Errors as of [`Self::publish`].
+    /// Waits, and errors, are those of [`Self::publish`].
     pub async fn try_once(
         &self,
         message: &Message,
         tries: &mut Tries,
     ) -> Result<Confirmed, BrokerError> {
-        // While a connection is blocked, nothing is read from it, and so no channel opened.
-        let confirmed = if tries.are_to_doubt() && !self.is_blocked() {
+        let confirmed = if self.takes_doubt(message, tries) {
             let other = Self::open(self.connection.clone()).await?;
             let confirmed = other.publish(message).await?.confirmed().await?;
             if confirmed.accepted {
@@ -182,6 +185,24 @@ impl Publisher {
         }
         Ok(confirmed)
     }
+
+    /// Whether it is this message's turn to go over another channel. Of those that wait for a full queue, one
+    /// each [`DOUBT`] is enough: it is work for a broker that has too much.
+    fn takes_doubt(&self, message: &Message, tries: &Tries) -> bool {
+        if tries.refused_for() < DOUBT || self.is_blocked() {
+            return false;
+        }
+        let mut doubted = self.doubted.borrow_mut();
+        doubted.retain(|_, at| at.elapsed() < DOUBT);
+        let route = (message.exchange.clone(), message.routing_key.clone());
+        match doubted.entry(route) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(turn) => {
+                turn.insert(Instant::now());
+                true
+            }
+        }
+    }
 }
 
 impl Tries {
@@ -190,16 +211,6 @@ impl Tries {
     pub fn refused_for(&self) -> Duration {
         self.refused_since
             .map_or(Duration::ZERO, |since| since.elapsed())
-    }
-
-    /// Whether it is time for another channel; the time counts anew then.
-    fn are_to_doubt(&mut self) -> bool {
-        let since = self.doubted.or(self.refused_since);
-        let due = since.is_some_and(|since| since.elapsed() >= DOUBT);
-        if due {
-            self.doubted = Some(Instant::now());
-        }
-        due
     }
 }
 

@@ -15,8 +15,8 @@ const STICK: f64 = 92.68;
 /// How long a pace is measured.
 const WINDOW: Duration = Duration::from_secs(5);
 
-/// Several times what the worker has in hand: then jobs come faster than they are done.
-const BACKLOG: u64 = 64;
+/// More than a flood of one worker would leave unanswered that chose its window itself, which is 128.
+const BACKLOG: u64 = 192;
 
 /// 150 kB each: what the network's input takes.
 fn endless(stage: &Stage, more: &[&str]) -> FloodOptions {
